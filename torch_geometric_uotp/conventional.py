@@ -18,6 +18,12 @@ SETTINGS: dict[str, dict[str, Any]] = {
     "softmax": {"alpha0": 1.0, "alpha1": 1.0, "alpha2": 0.0},
 }
 
+UNREACHED = {
+    ("softmax", "badmm", "entropy"),
+    ("softmax", "badmm", "quadratic"),
+    ("attention", "badmm", "quadratic"),
+}
+
 
 def setting(name: str, **kwargs: Any) -> dict[str, Any]:
     """The arguments that make a UOTP layer a conventional pooling.
@@ -32,9 +38,11 @@ def setting(name: str, **kwargs: Any) -> dict[str, Any]:
     """
     if name not in SETTINGS:
         raise ValueError(f"'name' must be one of {sorted(SETTINGS)} (got '{name}')")
-    if name == "softmax" and kwargs.get("solver", "sinkhorn") != "sinkhorn":
+    solver = kwargs.get("solver", "sinkhorn")
+    regularizer = kwargs.get("regularizer", "entropy")
+    if (name, solver, regularizer) in UNREACHED:
         raise ValueError(
-            "'softmax' needs solver='sinkhorn', which reaches it exactly (got "
-            f"'{kwargs['solver']}', which approaches it in many steps)"
+            f"'{name}' is not reached by solver='{solver}' with regularizer="
+            f"'{regularizer}' in a finite number of steps; Sinkhorn reaches it"
         )
     return SETTINGS[name] | kwargs

@@ -1,8 +1,10 @@
 r"""Priors over the nodes of a set."""
 
-import torch
 from torch import Tensor
 from torch.nn import Linear, Module
+from torch.nn.functional import linear
+
+from torch_geometric_uotp.precision import promote
 
 
 class UniformPrior(Module):
@@ -47,9 +49,10 @@ class AttentionPrior(Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return logits of shape [..., H] for nodes x of shape [..., F]."""
-        weight, bias = self.hidden.weight.to(x.dtype), self.hidden.bias.to(x.dtype)
-        hidden = torch.nn.functional.linear(x, weight, bias).tanh()
-        return torch.nn.functional.linear(hidden, self.score.weight.to(x.dtype))
+        weight = promote(self.hidden.weight, x.dtype)
+        bias = promote(self.hidden.bias, x.dtype)
+        hidden = linear(x, weight, bias).tanh()
+        return linear(hidden, promote(self.score.weight, x.dtype))
 
     def __repr__(self) -> str:
         return "attention"

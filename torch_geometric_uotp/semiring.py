@@ -78,8 +78,9 @@ class LogSumExp:
 class MaxPlus:
     """Infinite inverse temperature: what is left are maxima and their ties.
 
-    Scores are piecewise constant in everything but the values, so nothing here
-    but :meth:`mean`, in its values, carries a gradient.
+    Maxima that are unique give the limit of large t; ties share evenly. The
+    choice is piecewise constant, so nothing here but :meth:`mean`, in its
+    values, carries a gradient.
     """
 
     def scores(self, x: Tensor, t: Tensor) -> Tensor:

@@ -12,9 +12,11 @@ from torch_geometric.nn.aggr import Aggregation
 from torch_geometric_uotp.coefficients import Coefficients
 from torch_geometric_uotp.conventional import setting
 from torch_geometric_uotp.parametrization import FixedCoefficients, LearnedCoefficients
+from torch_geometric_uotp.precision import promote
 from torch_geometric_uotp.priors import AttentionPrior, UniformPrior
 from torch_geometric_uotp.problem import Problem, Solution
 from torch_geometric_uotp.segments import Segments
+from torch_geometric_uotp.solvers.badmm import BADMM
 from torch_geometric_uotp.solvers.resolver import solver_resolver
 
 
@@ -46,7 +48,8 @@ class UOTPAggregation(Aggregation):
             and a transport of its own. (default: :obj:`1`)
         alpha0 (float or torch.Tensor): Start (or, with :obj:`learn=False`,
             value) of the regulariser's weight, from 0 to infinity inclusive: a
-            number, or of shape [heads] or [num_steps, heads].
+            number, or of shape [heads] or [num_steps, heads]. At 0 mass goes to
+            maxima alone, and ties share it evenly.
             (default: :obj:`1.0`)
         alpha1 (float or torch.Tensor): Weight of the channel prior, likewise.
             (default: :obj:`1.0`)
@@ -54,7 +57,8 @@ class UOTPAggregation(Aggregation):
             starts high, so that no node of large norm takes the whole
             transport. (default: :obj:`9.0`)
         rho (float or torch.Tensor, optional): BADMM's penalty in units of
-            ``alpha0``, positive. (default: :obj:`1.0` with BADMM)
+            ``alpha0``, positive, likewise. (default: with BADMM, :obj:`3.0` for
+            the entropy and :obj:`1.0` for the quadratic regulariser)
         learn (bool): Whether the coefficients are parameters, or buffers.
             (default: :obj:`True`)
         share_steps (bool): Whether all steps share their coefficients, as the
@@ -107,10 +111,10 @@ class UOTPAggregation(Aggregation):
         self.heads = heads
         self.normalize = normalize
         self.solver = solver_resolver(solver, num_steps, regularizer)
-        if rho is not None and solver != "badmm":
+        if rho is not None and not isinstance(self.solver, BADMM):
             raise ValueError(f"'rho' needs solver='badmm' (got '{solver}')")
-        if solver == "badmm" and rho is None:
-            rho = 1.0
+        if isinstance(self.solver, BADMM) and rho is None:
+            rho = self.solver.regularizer.rho
         start = Coefficients.from_alphas(alpha0, alpha1, alpha2, rho)
         start = start.expand(1 if share_steps else num_steps, heads)
         self.coefficient = (
@@ -217,21 +221,10 @@ class UOTPAggregation(Aggregation):
         return self._solve(nodes, segments, node_prior)
 
     def _rows(self, share_steps: bool) -> dict[str, int]:
-        channel_updates = self.solver.num_channel_updates
-        if not self.normalize:
-            channel_updates += 1
-        # With one channel a head, its potential is a constant that cancels.
-        if self.channels == self.heads:
-            channel_updates = 0
-        rows = {
-            "t": self.solver.num_steps,
-            "r_p": channel_updates,
-            "r_q": self.solver.num_node_updates,
-            "rho": self.solver.num_steps,
-        }
-        return (
-            {name: min(row, 1) for name, row in rows.items()} if share_steps else rows
-        )
+        rows = self.solver.rows(self.channels // self.heads, self.normalize)
+        if share_steps:
+            return {name: min(row, 1) for name, row in rows.items()}
+        return rows
 
     def _nodes_first(self, x: Tensor, dim: int) -> Tensor:
         if not x.is_floating_point():
@@ -245,7 +238,7 @@ class UOTPAggregation(Aggregation):
             raise ValueError(
                 f"'dim' must not be the axis of the channels, the last one (got {dim})"
             )
-        return x.movedim(dim, 0).to(torch.promote_types(x.dtype, torch.float32))
+        return promote(x, torch.promote_types(x.dtype, torch.float32)).movedim(dim, 0)
 
     def _solve(
         self, nodes: Tensor, segments: Segments, node_prior: Tensor | None

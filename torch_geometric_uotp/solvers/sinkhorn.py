@@ -37,13 +37,13 @@ class Sinkhorn(Solver):
         num_steps (int): K. (default: :obj:`4`)
     """
 
-    @property
-    def num_node_updates(self) -> int:
-        return self.num_steps
-
-    @property
-    def num_channel_updates(self) -> int:
-        return self.num_steps - 1
+    def rows(self, channels: int, normalize: bool) -> dict[str, int]:
+        if channels == 1:
+            # The potential of a single channel is a constant, which cancels:
+            # nothing that happens before the last step reaches the output.
+            return {"t": 1, "r_p": 0, "r_q": 1}
+        steps = self.num_steps
+        return {"t": steps, "r_p": steps - 1 if normalize else steps, "r_q": steps}
 
     def solve(self, problem: Problem, ring: Semiring) -> Solution:
         a: Tensor | None = None

@@ -21,7 +21,7 @@ SOLVERS = pytest.mark.parametrize(
 )
 
 
-def per_step_and_head(steps: int, heads: int) -> Coefficients:
+def random_coefficients(steps: int, heads: int) -> Coefficients:
     def table(low: float, high: float) -> Tensor:
         return low + (high - low) * torch.rand(steps, heads, dtype=torch.double)
 
@@ -31,7 +31,7 @@ def per_step_and_head(steps: int, heads: int) -> Coefficients:
 @SOLVERS
 def test_gradients(solver: Solver) -> None:
     problem = ragged(
-        sizes=(2, 0, 3, 1), heads=2, channels=2, coefficients=per_step_and_head(3, 2)
+        sizes=(2, 0, 3, 1), heads=2, channels=2, coefficients=random_coefficients(3, 2)
     )
     start = problem.coefficients
     inputs = [
@@ -67,7 +67,7 @@ def test_gradients(solver: Solver) -> None:
 
 @SOLVERS
 def test_a_set_alone_and_in_a_batch_are_solved_alike(solver: Solver) -> None:
-    problem = ragged(heads=2, coefficients=per_step_and_head(3, 2))
+    problem = ragged(heads=2, coefficients=random_coefficients(3, 2))
     together = solver(problem)
     for number in (0, 2, 3, 4):
         single = solver(alone(problem, number))
@@ -86,7 +86,7 @@ def test_a_set_alone_and_in_a_batch_are_solved_alike(solver: Solver) -> None:
 @pytest.mark.parametrize("steps", [1, 2, 5])
 def test_steps_may_differ_in_number_from_the_tables(solver: Solver, steps: int) -> None:
     """A single row serves all steps, as its copies would."""
-    problem = ragged(coefficients=per_step_and_head(1, 1))
+    problem = ragged(coefficients=random_coefficients(1, 1))
     copies = problem.coefficients.expand(steps, 1)
     solver = replace(solver, num_steps=steps)
     torch.testing.assert_close(
@@ -104,19 +104,16 @@ def test_scatter_and_csr_reductions_agree(solver: Solver) -> None:
     csr = replace(scatter, reduction=CSRReduction(ptr))
     scores = torch.randn(13, 2, 3, dtype=torch.double, requires_grad=True)
     log_q0 = torch.randn(13, 2, dtype=torch.double, requires_grad=True)
+    coefficients = random_coefficients(1, 1)
     results = []
     for segments in (scatter, csr):
-        problem = Problem.create(scores, segments, per_step(), log_q0=log_q0)
+        problem = Problem.create(scores, segments, coefficients, log_q0=log_q0)
         solution = solver(problem)
         loss = solution.pooled.square().sum() + solution.plan.square().sum()
         gradients = torch.autograd.grad(loss, [scores, log_q0])
         results.append([solution.pooled, solution.plan, *gradients])
     for first, second in zip(*results, strict=True):
         torch.testing.assert_close(first, second, rtol=1e-12, atol=1e-14)
-
-
-def per_step() -> Coefficients:
-    return ragged(sizes=(1,)).coefficients
 
 
 @SOLVERS
@@ -143,3 +140,32 @@ def test_heads_of_infinite_t_stand_beside_others(solver: Solver) -> None:
 def test_needs_a_step(num_steps: int) -> None:
     with pytest.raises(ValueError, match=f"at least 1 .got {num_steps}"):
         Sinkhorn(num_steps)
+
+
+@SOLVERS
+@pytest.mark.parametrize("t", [1.0, 1e2, 1e4])
+def test_single_precision_rounds_potentials_and_nothing_else(
+    solver: Solver, t: float
+) -> None:
+    """A potential of size t |x| has an error of its own rounding, no more."""
+    exact = ragged(sizes=(30,) * 8, channels=16, coefficients=random_coefficients(1, 1))
+    exact = replace(
+        exact,
+        coefficients=replace(exact.coefficients, t=torch.full((1, 1), t).double()),
+    )
+    rounding = torch.finfo(torch.float32).eps * (1 + t * exact.scores.abs().max())
+    error = solver(in_single_precision(exact)).pooled.double() - solver(exact).pooled
+    assert error.abs().max() < 30 * rounding * exact.scores.abs().max()
+
+
+def in_single_precision(problem: Problem) -> Problem:
+    start = problem.coefficients
+    return Problem.create(
+        scores=problem.scores.float(),
+        segments=problem.segments,
+        coefficients=Coefficients(
+            *(table.float() for table in (start.t, start.r_p, start.r_q, start.rho))
+        ),
+        log_p0=problem.log_p0.float(),
+        log_q0=problem.log_q0.float(),
+    )

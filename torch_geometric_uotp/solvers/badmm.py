@@ -6,7 +6,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from torch_geometric_uotp.coefficients import Coefficients
+from torch_geometric_uotp.coefficients import Coefficients, spread
 from torch_geometric_uotp.problem import Problem, Solution
 from torch_geometric_uotp.semiring import Semiring
 from torch_geometric_uotp.solvers.base import Solver
@@ -139,10 +139,11 @@ class BADMM(Solver):
 
     def _step_p(self, problem: Problem, ring: Semiring, k: int, state: State) -> State:
         step = problem.coefficients.step(k)
-        rho = _weight(step)
+        rho = _penalty(step)
         pull = self.regularizer.pull(state.dual, state.s)
-        y = state.log_s + (ring.scores(problem.scores, step.t) - pull) / rho
-        s_p = _share(step.r_p.unsqueeze(-1), rho)
+        scores = ring.scores(problem.scores, step.t) - pull
+        y = state.log_s + scores / _column(rho, problem.segments.num_nodes)
+        s_p = _column(_share(step.r_p, rho), problem.segments.num_sets)
         r = ring.nodes(y, problem.segments)
         shift = s_p * (ring.prior(problem.log_p0) - r)
         log_p = _normalise(y + problem.segments.gather(shift), ring, problem)
@@ -150,10 +151,11 @@ class BADMM(Solver):
 
     def _step_s(self, problem: Problem, ring: Semiring, k: int, state: State) -> State:
         step = problem.coefficients.step(k)
-        rho = _weight(step)
+        rho = _penalty(step)
+        share = _share(step.r_q, self.regularizer.weight(rho))
+        rho, s_q = (_column(row, problem.segments.num_nodes) for row in (rho, share))
         p = ring.mass(state.log_p)
         y = self.regularizer.kernel(state.log_p, state.dual, p, rho)
-        s_q = _share(step.r_q.unsqueeze(-1), self.regularizer.weight(rho))
         prior = ring.prior(problem.log_q0).unsqueeze(-1)
         y = y + s_q * (prior - ring.channels(y).unsqueeze(-1))
         log_s = _normalise(y, ring, problem)
@@ -161,9 +163,13 @@ class BADMM(Solver):
         return State(state.log_p, log_s, s, state.dual + rho * (p - s))
 
 
-def _weight(step: Coefficients) -> Tensor:
+def _penalty(step: Coefficients) -> Tensor:
     assert step.rho is not None
-    return step.rho.unsqueeze(-1)
+    return step.rho
+
+
+def _column(row: Tensor, size: int) -> Tensor:
+    return spread(row, size).unsqueeze(-1)
 
 
 def _share(fidelity: Tensor, weight: Tensor) -> Tensor:

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
+from torch_geometric_uotp.coefficients import spread
 from torch_geometric_uotp.problem import Problem, Solution
 from torch_geometric_uotp.semiring import Semiring
 from torch_geometric_uotp.solvers.base import Solver
@@ -74,13 +75,14 @@ def _node_potential(
     z = ring.scores(problem.scores, step.t)
     if a is not None:
         z = z + problem.segments.gather(a)
-    return step.r_q * (ring.prior(problem.log_q0) - ring.channels(z))
+    r_q = spread(step.r_q, problem.segments.num_nodes)
+    return r_q * (ring.prior(problem.log_q0) - ring.channels(z))
 
 
 def _channel_potential(problem: Problem, ring: Semiring, k: int, b: Tensor) -> Tensor:
     lse = ring.nodes(_logits(problem, ring, k, b), problem.segments)
-    r_p = problem.coefficients.step(k).r_p.unsqueeze(-1)
-    return r_p * (ring.prior(problem.log_p0) - lse)
+    r_p = spread(problem.coefficients.step(k).r_p, problem.segments.num_sets)
+    return r_p.unsqueeze(-1) * (ring.prior(problem.log_p0) - lse)
 
 
 def _plan(problem: Problem, ring: Semiring, k: int, b: Tensor) -> Tensor:

@@ -1,0 +1,194 @@
+// The kernels as torch operators, through LibTorch's stable ABI: one library serves every torch from 2.10 on.
+// Fake kernels and autograd are in ops.py; shapes are those of problem.h.
+#include <torch/csrc/stable/library.h>
+#include <torch/csrc/stable/ops.h>
+#include <torch/csrc/stable/tensor.h>
+
+#include <optional>
+#include <string>
+#include <tuple>
+#include <vector>
+
+#include "kernels.h"
+
+namespace uotp {
+namespace {
+
+using torch::headeronly::ScalarType;
+using torch::stable::Tensor;
+using Optional = std::optional<Tensor>;
+
+void run_on_torch_threads(int64_t count, int64_t grain, void (*task)(void*, int64_t, int64_t), void* context) {
+  torch::stable::parallel_for(0, count, grain, [=](int64_t begin, int64_t end) { task(context, begin, end); });
+}
+
+Parallel torch_threads() { return {run_on_torch_threads, int64_t(torch::stable::get_num_threads())}; }
+
+const void* data(const Optional& tensor) { return tensor ? tensor->const_data_ptr() : nullptr; }
+template <class P> P* data(const Tensor& tensor) { return static_cast<P*>(tensor.mutable_data_ptr()); }
+
+void check_tensor(const Tensor& tensor, const char* name, ScalarType dtype) {
+  STD_TORCH_CHECK(tensor.is_cpu() && tensor.is_contiguous(), name, " must be a contiguous CPU tensor");
+  STD_TORCH_CHECK(tensor.scalar_type() == dtype, name, " has another dtype than it needs");
+}
+
+void check_sizes(const Tensor& tensor, const char* name, const std::vector<int64_t>& sizes) {
+  bool same = tensor.dim() == int64_t(sizes.size());
+  for (size_t i = 0; same && i < sizes.size(); ++i) same = tensor.size(i) == sizes[i];
+  STD_TORCH_CHECK(same, name, " has another shape than it needs");
+}
+
+// Offsets and places are followed blindly by the kernels.
+void check_layout(const Tensor& ptr, const Optional& order, int64_t nodes) {
+  check_tensor(ptr, "ptr", ScalarType::Long);
+  const auto* at = static_cast<const int64_t*>(ptr.const_data_ptr());
+  const int64_t sets = ptr.numel() - 1;
+  bool valid = sets >= 0 && at[0] == 0 && at[sets] == nodes;
+  for (int64_t set = 0; valid && set < sets; ++set) valid = at[set] <= at[set + 1];
+  STD_TORCH_CHECK(valid, "ptr must start at 0, end at the number of nodes (", nodes, ") and never fall");
+  if (!order) return;
+  check_tensor(*order, "order", ScalarType::Long);
+  check_sizes(*order, "order", {nodes});
+  const auto* place = static_cast<const int64_t*>(order->const_data_ptr());
+  for (int64_t n = 0; valid && n < nodes; ++n) valid = place[n] >= 0 && place[n] < nodes;
+  STD_TORCH_CHECK(valid, "order must name nodes in [0, ", nodes, ")");
+}
+
+struct Arguments {
+  const Tensor& scores;
+  const Optional& values;
+  const Tensor& ptr;
+  const Optional& order;
+  const Tensor &t, &r_p, &r_q;
+  const Optional &log_p0, &log_q0;
+  int64_t steps;
+
+  int64_t nodes() const { return scores.size(0); }
+  int64_t channels() const { return scores.size(1); }
+  int64_t sets() const { return ptr.numel() - 1; }
+  int64_t heads() const { return t.size(2); }
+  ScalarType compute() const { return scores.scalar_type() == ScalarType::Double ? ScalarType::Double : ScalarType::Float; }
+  Tensor empty(std::vector<int64_t> sizes) const { return torch::stable::new_empty(scores, sizes, compute()); }
+  Tensor zeros(std::vector<int64_t> sizes) const { return torch::stable::new_zeros(scores, sizes, compute()); }
+
+  void check() const {
+    check_tensor(scores, "x", scores.scalar_type());
+    STD_TORCH_CHECK(scores.dim() == 2 && steps > 0, "x must be [N, D] and num_steps positive");
+    if (values) check_tensor(*values, "values", scores.scalar_type()), check_sizes(*values, "values", {nodes(), channels()});
+    check_layout(ptr, order, nodes());
+    check_coefficient(t, "t"), check_coefficient(r_p, "r_p"), check_coefficient(r_q, "r_q");
+    STD_TORCH_CHECK(heads() > 0 && channels() % heads() == 0, "heads must divide the ", channels(), " channels");
+    if (log_p0) check_tensor(*log_p0, "log_p0", compute()), check_sizes(*log_p0, "log_p0", {heads(), channels() / heads()});
+    if (log_q0) check_tensor(*log_q0, "log_q0", compute()), check_sizes(*log_q0, "log_q0", {nodes(), heads()});
+  }
+
+  void check_coefficient(const Tensor& tensor, const char* name) const {
+    check_tensor(tensor, name, compute());
+    STD_TORCH_CHECK(tensor.dim() == 3, name, " must be [1 or num_steps, 1 or sets, heads]");
+    const int64_t shared_step = tensor.size(0) == 1 ? 1 : steps, shared_set = tensor.size(1) == 1 ? 1 : sets();
+    check_sizes(tensor, name, {shared_step, shared_set, heads()});
+  }
+
+  template <class T, class P = const T> Coefficient<P> coefficient(const Tensor& tensor) const {
+    const int64_t in_step = tensor.size(1) * heads();
+    return {data<P>(tensor), tensor.size(0) == 1 ? 0 : in_step, tensor.size(1) == 1 ? 0 : heads()};
+  }
+
+  template <class S, class T> Sinkhorn<S, T> sinkhorn() const {
+    const Batch<S, T> batch{static_cast<const S*>(scores.const_data_ptr()), static_cast<const S*>(data(values)),
+                            static_cast<const int64_t*>(ptr.const_data_ptr()), static_cast<const int64_t*>(data(order)),
+                            sets(), heads(), channels() / heads(), steps,
+                            static_cast<const T*>(data(log_p0)), static_cast<const T*>(data(log_q0))};
+    return {batch, coefficient<T>(t), coefficient<T>(r_p), coefficient<T>(r_q), t.size(0) == 1};
+  }
+};
+
+// f(table of the kernels for this dtype, a value of the stored and of the computed type)
+template <class F> void for_dtype(const Tensor& scores, F f) {
+  switch (scores.scalar_type()) {
+    case ScalarType::Float: return f(kernels().float32, float{}, float{});
+    case ScalarType::Double: return f(kernels().float64, double{}, double{});
+    case ScalarType::BFloat16: return f(kernels().bfloat, bfloat16{}, float{});
+    case ScalarType::Half: return f(kernels().half, float16{}, float{});
+    default: STD_TORCH_CHECK(false, "x must be float64, float32, bfloat16 or float16");
+  }
+}
+
+// The gradient of a coefficient shared by the sets, from those of every set.
+template <class T> Tensor over_sets(const Arguments& of, const Tensor& coefficient, const Tensor& each) {
+  if (coefficient.size(1) == of.sets()) return each;
+  Tensor total = of.zeros({coefficient.size(0), 1, of.heads()});
+  for (int64_t step = 0; step < coefficient.size(0); ++step)
+    for (int64_t head = 0; head < of.heads(); ++head) {
+      double sum = 0;
+      for (int64_t set = 0; set < of.sets(); ++set) sum += data<T>(each)[(step * of.sets() + set) * of.heads() + head];
+      data<T>(total)[step * of.heads() + head] = T(sum);
+    }
+  return total;
+}
+
+std::tuple<Tensor, Tensor, Tensor, Tensor> sinkhorn_forward(
+    const Tensor& x, const Optional& values, const Tensor& ptr, const Optional& order, const Tensor& t, const Tensor& r_p, const Tensor& r_q,
+    const Optional& log_p0, const Optional& log_q0, int64_t num_steps) {
+  const Arguments arguments{x, values, ptr, order, t, r_p, r_q, log_p0, log_q0, num_steps};
+  arguments.check();
+  const int64_t sets = arguments.sets(), heads = arguments.heads();
+  Tensor pooled = arguments.empty({sets, x.size(1)}), bias = arguments.empty({x.size(0), heads});
+  Tensor log_sums = arguments.empty({num_steps, sets, x.size(1)}), centre = arguments.empty({sets, heads});
+  for_dtype(x, [&](const auto& table, auto stored, auto computed) {
+    using S = decltype(stored);
+    using T = decltype(computed);
+    const SinkhornForward<S, T> out{data<T>(pooled), data<T>(log_sums), data<T>(bias), data<T>(centre)};
+    table.sinkhorn_forward(arguments.sinkhorn<S, T>(), out, torch_threads());
+  });
+  return {pooled, bias, log_sums, centre};
+}
+
+std::tuple<Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor> sinkhorn_backward(
+    const Tensor& grad, const Tensor& x, const Optional& values, const Tensor& ptr, const Optional& order, const Tensor& t, const Tensor& r_p,
+    const Tensor& r_q, const Optional& log_p0, const Optional& log_q0, int64_t num_steps, const Tensor& pooled, const Tensor& log_sums,
+    const Tensor& centre) {
+  const Arguments arguments{x, values, ptr, order, t, r_p, r_q, log_p0, log_q0, num_steps};
+  arguments.check();
+  const int64_t sets = arguments.sets(), heads = arguments.heads();
+  check_tensor(grad, "grad", arguments.compute()), check_sizes(grad, "grad", {sets, x.size(1)});
+  check_tensor(pooled, "pooled", arguments.compute()), check_sizes(pooled, "pooled", {sets, x.size(1)});
+  check_tensor(log_sums, "log_sums", arguments.compute()), check_sizes(log_sums, "log_sums", {num_steps, sets, x.size(1)});
+  check_tensor(centre, "centre", arguments.compute()), check_sizes(centre, "centre", {sets, heads});
+  Tensor d_x = torch::stable::empty_like(x), d_values = values ? torch::stable::empty_like(x) : arguments.empty({0});
+  Tensor d_t = arguments.zeros({t.size(0), sets, heads}), d_r_p = arguments.zeros({r_p.size(0), sets, heads}), d_r_q = arguments.zeros({r_q.size(0), sets, heads});
+  Tensor d_log_p0 = log_p0 ? arguments.zeros({sets, x.size(1)}) : arguments.empty({0});
+  Tensor d_log_q0 = log_q0 ? arguments.zeros({x.size(0), heads}) : arguments.empty({0});
+  for_dtype(x, [&](const auto& table, auto stored, auto computed) {
+    using S = decltype(stored);
+    using T = decltype(computed);
+    const auto each = [&](const Tensor& tensor) { return arguments.coefficient<T, T>(tensor); };
+    const SinkhornBackward<S, T> io{data<T>(pooled), data<T>(log_sums), data<T>(centre), data<T>(grad), data<S>(d_x), values ? data<S>(d_values) : nullptr,
+                                    each(d_t), each(d_r_p), each(d_r_q), log_p0 ? data<T>(d_log_p0) : nullptr, log_q0 ? data<T>(d_log_q0) : nullptr};
+    table.sinkhorn_backward(arguments.sinkhorn<S, T>(), io, torch_threads());
+    d_t = over_sets<T>(arguments, t, d_t), d_r_p = over_sets<T>(arguments, r_p, d_r_p), d_r_q = over_sets<T>(arguments, r_q, d_r_q);
+  });
+  return {d_x, d_values, d_t, d_r_p, d_r_q, d_log_p0, d_log_q0};
+}
+
+std::string instruction_set() { return kernels().name; }
+
+}  // namespace
+}  // namespace uotp
+
+STABLE_TORCH_LIBRARY(uotp, library) {
+  library.def(
+      "sinkhorn_forward(Tensor x, Tensor? values, Tensor ptr, Tensor? order, Tensor t, Tensor r_p, Tensor r_q, Tensor? log_p0, Tensor? log_q0, "
+      "int num_steps) -> (Tensor, Tensor, Tensor, Tensor)");
+  library.def(
+      "sinkhorn_backward(Tensor grad, Tensor x, Tensor? values, Tensor ptr, Tensor? order, Tensor t, Tensor r_p, Tensor r_q, Tensor? log_p0, "
+      "Tensor? log_q0, int num_steps, Tensor pooled, Tensor log_sums, Tensor centre) -> (Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor)");
+  library.def("instruction_set() -> str");
+}
+
+STABLE_TORCH_LIBRARY_IMPL(uotp, CPU, library) {
+  library.impl("sinkhorn_forward", TORCH_BOX(&uotp::sinkhorn_forward));
+  library.impl("sinkhorn_backward", TORCH_BOX(&uotp::sinkhorn_backward));
+}
+
+STABLE_TORCH_LIBRARY_IMPL(uotp, CompositeExplicitAutograd, library) { library.impl("instruction_set", TORCH_BOX(&uotp::instruction_set)); }

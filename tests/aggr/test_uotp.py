@@ -1,0 +1,313 @@
+import itertools
+import math
+
+import pytest
+import torch
+from torch.nn import Linear
+from torch_geometric.nn.aggr import (
+    AttentionalAggregation,
+    MaxAggregation,
+    MeanAggregation,
+    SoftmaxAggregation,
+)
+
+from torch_geometric_uotp import UOTPAggregation
+from torch_geometric_uotp.aggr import UOTPAggregation as Aggr
+
+INF = math.inf
+INDEX = torch.tensor([2, 0, 0, 2, 4, 0, 2, 2, 1, 2])
+SOLVERS = [
+    {"solver": "sinkhorn"},
+    {"solver": "badmm"},
+    {"solver": "badmm", "regularizer": "quadratic"},
+]
+ALL_SOLVERS = pytest.mark.parametrize(
+    "solver", SOLVERS, ids=["sinkhorn", "badmm-entropy", "badmm-quadratic"]
+)
+
+
+def nodes(channels: int = 6, **kwargs) -> torch.Tensor:
+    return torch.randn(INDEX.numel(), channels, **kwargs)
+
+
+def value_and_gradient(layer, x: torch.Tensor, direction: torch.Tensor):
+    x = x.clone().requires_grad_()
+    out = layer(x, INDEX, dim_size=6)
+    (gradient,) = torch.autograd.grad(out, x, direction)
+    return out, gradient
+
+
+@ALL_SOLVERS
+@pytest.mark.parametrize("heads", [1, 2])
+@pytest.mark.parametrize(
+    ("name", "reference"), [("mean", MeanAggregation()), ("max", MaxAggregation())]
+)
+def test_is_exactly_mean_and_max(
+    name: str, reference, heads: int, solver: dict
+) -> None:
+    layer = UOTPAggregation.like(name, channels=6, heads=heads, **solver)
+    x = nodes()
+    x[3] = x[0]  # ties
+    direction = torch.randn(6, 6)
+    found = value_and_gradient(layer, x, direction)
+    expected = value_and_gradient(reference, x, direction)
+    exactly = {"rtol": 0, "atol": 0 if name == "max" else 1e-7}
+    torch.testing.assert_close(found, expected, **exactly)
+
+
+def test_is_exactly_softmax_at_any_temperature() -> None:
+    x, direction = nodes(), torch.randn(6, 6)
+    for t in (0.1, 1.0, 20.0):
+        layer = UOTPAggregation.like("softmax", channels=6, alpha0=1 / t)
+        found = value_and_gradient(layer, x, direction)
+        expected = value_and_gradient(SoftmaxAggregation(t), x, direction)
+        torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("solver", SOLVERS[:2], ids=["sinkhorn", "badmm-entropy"])
+def test_is_exactly_attention(solver: dict) -> None:
+    gate = Linear(6, 1)
+    layer = UOTPAggregation.like("attention", channels=6, node_prior=gate, **solver)
+    x, direction = nodes(), torch.randn(6, 6)
+    found = value_and_gradient(layer, x, direction)
+    expected = value_and_gradient(AttentionalAggregation(gate), x, direction)
+    torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("name", ["mean", "max", "attention", "softmax"])
+def test_leaves_the_pooling_it_starts_as(name: str) -> None:
+    """Each coefficient that matters moves when the target asks for it."""
+    layer = UOTPAggregation.like(name, channels=6)
+    goal = UOTPAggregation(6, alpha0=0.5, alpha1=1.0, alpha2=1.0, learn=False)
+    before = layer.coefficients()
+    optimizer = torch.optim.Adam(layer.parameters(), lr=1e-3)
+    losses = []
+    for _ in range(150):
+        x = nodes()
+        loss = (layer(x, INDEX) - goal(x, INDEX)).square().mean()
+        losses.append(loss.item())
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    after = layer.coefficients()
+    assert abs(1 / (1 + after["alpha0"]) - 1 / (1 + before["alpha0"])) > 0.01
+    assert abs(after["r_q"] - before["r_q"]) > 0.01
+    assert sum(losses[-30:]) < 0.8 * sum(losses[:30])
+
+
+@ALL_SOLVERS
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16])
+def test_finite_over_the_whole_range(solver: dict, dtype: torch.dtype) -> None:
+    largest = min(1e6, torch.finfo(dtype).max / 8)
+    alpha0s, alphas = (0.0, 1e-6, 1e-3, 1.0, 1e3, 1e6, INF), (0.0, 1e-3, 1.0, 1e3, INF)
+    for alpha0, alpha1, alpha2 in itertools.product(alpha0s, alphas, alphas):
+        layer = UOTPAggregation(
+            6,
+            alpha0=alpha0,
+            alpha1=alpha1,
+            alpha2=alpha2,
+            learn=False,
+            node_prior="attention",
+            **solver,
+        )
+        for scale in (1e-6, 1.0, largest):
+            x = (scale * nodes()).to(dtype).requires_grad_()
+            out = layer(x, INDEX, dim_size=6)
+            gradients = torch.autograd.grad(out.sum(), [x, *layer.parameters()])
+            assert out.dtype == dtype
+            assert out.isfinite().all(), (alpha0, alpha1, alpha2, scale)
+            assert all(g.isfinite().all() for g in gradients), (
+                alpha0,
+                alpha1,
+                alpha2,
+                scale,
+            )
+
+
+@ALL_SOLVERS
+@pytest.mark.parametrize("alpha0", [0.0, 1e-3, 1.0, 1e6, INF])
+def test_coefficients_get_finite_gradients(solver: dict, alpha0: float) -> None:
+    for alpha, scale in itertools.product((0.0, 1.0, INF), (1e-6, 1.0, 1e6)):
+        layer = UOTPAggregation(6, alpha0=alpha0, alpha1=alpha, alpha2=alpha, **solver)
+        layer(scale * nodes(), INDEX).square().mean().sqrt().backward()
+        for name, parameter in layer.named_parameters():
+            assert parameter.grad.isfinite().all(), (name, alpha, scale)
+
+
+@pytest.mark.parametrize("share_steps", [True, False])
+@pytest.mark.parametrize("heads", [1, 3, 6])
+@pytest.mark.parametrize("num_steps", [1, 2, 4])
+@pytest.mark.parametrize("normalize", [True, False])
+@ALL_SOLVERS
+def test_no_parameter_has_a_gradient_that_is_always_zero(
+    solver: dict, normalize: bool, num_steps: int, heads: int, share_steps: bool
+) -> None:
+    layer = UOTPAggregation(
+        6,
+        num_steps=num_steps,
+        heads=heads,
+        alpha2=1.0,
+        share_steps=share_steps,
+        normalize=normalize,
+        **solver,
+    )
+    weights = torch.randn(6, 6, dtype=torch.double)
+    (layer(nodes(dtype=torch.double), INDEX, dim_size=6) * weights).sum().backward()
+    for name, parameter in layer.named_parameters():
+        assert parameter.grad.abs().min() > 1e-9, name
+
+
+@ALL_SOLVERS
+def test_solve_returns_what_the_pooling_did(solver: dict) -> None:
+    layer = UOTPAggregation(6, heads=2, node_prior="attention", **solver)
+    x = nodes()
+    solution = layer.solve(x, INDEX, dim_size=6)
+    assert solution.pooled.equal(layer(x, INDEX, dim_size=6))
+    shapes = {
+        "plan": (10, 6),
+        "node_marginal": (10, 2),
+        "channel_marginal": (6, 6),
+        "residual": (6, 2),
+    }
+    for name, shape in shapes.items():
+        assert getattr(solution, name).shape == shape
+    mass = torch.zeros(6, 2).index_add(0, INDEX, solution.node_marginal)
+    counts = torch.tensor([3, 1, 5, 0, 1, 0])
+    torch.testing.assert_close(mass, (counts > 0).float().unsqueeze(-1).expand(6, 2))
+    ours = layer.solve(x[INDEX == 2])
+    torch.testing.assert_close(ours.plan, solution.plan[INDEX == 2])
+
+
+def test_unnormalised_output_is_the_transported_mass() -> None:
+    layer = UOTPAggregation(6, heads=2, normalize=False)
+    x = nodes()
+    out = layer(x, INDEX, dim_size=6)
+    plan = layer.solve(x, INDEX, dim_size=6).plan
+    expected = torch.zeros(6, 6).index_add(0, INDEX, 3 * plan * x)
+    torch.testing.assert_close(out, expected)
+    assert layer.solve(x, INDEX, dim_size=6).pooled.equal(out)
+
+
+def test_priors_of_the_call_and_of_the_layer() -> None:
+    prior = torch.rand(10) + 0.1
+    channels = torch.rand(6) + 0.1
+    layer = UOTPAggregation(
+        6, alpha0=INF, alpha1=INF, alpha2=INF, learn=False, channel_prior=channels
+    )
+    x = nodes()
+    solution = layer.solve(x, INDEX, dim_size=6, node_prior=prior)
+    mass = torch.zeros(6).index_add(0, INDEX, prior)
+    torch.testing.assert_close(solution.node_marginal[:, 0], prior / mass[INDEX])
+    expected = (channels / channels.sum()).expand(3, 6)
+    torch.testing.assert_close(solution.channel_marginal[[0, 1, 2]], expected)
+    averaged = torch.zeros(6, 6).index_add(0, INDEX, x * (prior / mass[INDEX])[:, None])
+    torch.testing.assert_close(layer(x, INDEX, dim_size=6, node_prior=prior), averaged)
+
+
+def test_a_node_prior_of_each_head() -> None:
+    layer = UOTPAggregation(6, heads=2, alpha0=INF, alpha2=INF, learn=False)
+    prior = torch.rand(10, 2) + 0.1
+    x = nodes()
+    both = layer(x, INDEX, node_prior=prior)
+    for head, part in enumerate((slice(0, 3), slice(3, 6))):
+        single = UOTPAggregation(3, alpha0=INF, alpha2=INF, learn=False)
+        alone = single(x[:, part], INDEX, node_prior=prior[:, head])
+        torch.testing.assert_close(both[:, part], alone)
+
+
+def test_heads_are_transports_of_their_own() -> None:
+    alphas = {"alpha0": torch.tensor([0.3, 2.0]), "alpha2": torch.tensor([0.1, 5.0])}
+    layer = UOTPAggregation(6, heads=2, **alphas)
+    x = nodes()
+    for head, part in enumerate((slice(0, 3), slice(3, 6))):
+        single = UOTPAggregation(
+            3, **{name: value[head] for name, value in alphas.items()}
+        )
+        torch.testing.assert_close(layer(x, INDEX)[:, part], single(x[:, part], INDEX))
+
+
+def test_repr_shows_what_was_learned() -> None:
+    layer = UOTPAggregation(6, solver="badmm", heads=2, alpha0=torch.tensor([1.0, 2.0]))
+    assert repr(layer) == (
+        "UOTPAggregation(6, solver=badmm, num_steps=4, heads=2, node_prior=uniform, "
+        "alpha0=[1, 2], alpha1=1, alpha2=9, t=[1, 0.5], r_p=[0.5, 0.333], "
+        "r_q=[0.9, 0.818], rho=3)"
+    )
+
+
+def test_reset_parameters() -> None:
+    layer = UOTPAggregation(6, node_prior="attention")
+    drawn = layer.node_prior.score.weight.detach().clone()
+    with torch.no_grad():
+        layer.coefficient.t.add_(0.02)
+    layer.reset_parameters()
+    assert layer.coefficients()["t"].item() == pytest.approx(1)
+    assert not layer.node_prior.score.weight.equal(drawn)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"channels": 0}, "'channels' .*got 0 channels"),
+        ({"heads": 4}, "multiple of 'heads' .*6 channels and 4 heads"),
+        ({"solver": "simplex"}, "'solver' .*'simplex'"),
+        ({"solver": "badmm", "regularizer": "l1"}, "'regularizer' .*'l1'"),
+        ({"regularizer": "quadratic"}, "Sinkhorn .*'quadratic'"),
+        ({"num_steps": 0}, "'num_steps' .*got 0"),
+        ({"rho": 1.0}, "'rho' needs solver='badmm' .*'sinkhorn'"),
+        ({"alpha0": -1.0}, "'alpha0' .*-1.0"),
+        ({"alpha2": math.nan, "learn": False}, "'alpha2' .*nan"),
+        (
+            {"alpha1": torch.ones(3)},
+            r"'alpha1' must have 1 steps and 1 heads.*\(1, 3\)",
+        ),
+        ({"node_prior": "entropy"}, "'node_prior' .*'entropy'"),
+        ({"channel_prior": torch.ones(5)}, r"'channel_prior' .*\(6,\) .*\(5,\)"),
+        ({"channel_prior": torch.zeros(6)}, "'channel_prior' must be positive.*0.0"),
+        ({"alpha0": 0.0, "share_steps": False}, "shared by all steps"),
+    ],
+)
+def test_bad_arguments_are_named(arguments: dict, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        Aggr(**{"channels": 6, **arguments})
+
+
+def test_unknown_poolings_are_named() -> None:
+    with pytest.raises(ValueError, match=r"'attention', 'max', 'mean', .*got 'sort'"):
+        Aggr.like("sort", channels=6)
+
+
+@pytest.mark.parametrize(
+    ("name", "solver"), [("softmax", 1), ("softmax", 2), ("attention", 2)]
+)
+def test_poolings_a_solver_does_not_reach_are_named(name: str, solver: int) -> None:
+    with pytest.raises(ValueError, match=f"'{name}' is not reached by solver='badmm'"):
+        Aggr.like(name, channels=6, **SOLVERS[solver])
+
+
+@pytest.mark.parametrize(
+    ("x", "arguments", "message"),
+    [
+        (torch.ones(10, 5), {}, "6 channels .*got 5"),
+        (torch.ones(10, 6).long(), {}, "floating-point .*int64"),
+        (torch.ones(10, 6), {"dim": 1}, "axis of the channels"),
+        (torch.ones(9, 6), {}, "each of 9 nodes .got 10"),
+        (torch.ones(10, 6), {"dim_size": 3}, r"\[0, 3\)"),
+        (torch.ones(10, 6), {"node_prior": torch.zeros(10)}, "'node_prior' .*positive"),
+        (torch.ones(10, 6), {"node_prior": torch.ones(9)}, r"10 nodes .*\(9, 1\)"),
+        (torch.ones(10, 6), {"node_prior": torch.ones(10, 2)}, r"1 or 1 .*\(10, 2\)"),
+    ],
+)
+def test_bad_input_is_named(x, arguments: dict, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        Aggr(6)(x, INDEX, **arguments)
+
+
+def test_a_prior_module_of_the_wrong_shape_is_named() -> None:
+    with pytest.raises(ValueError, match=r"1 or 1 values each .*\(10, 2\)"):
+        Aggr(6, node_prior=Linear(6, 2))(nodes(), INDEX)
+
+
+def test_solve_wants_one_batch_axis() -> None:
+    with pytest.raises(ValueError, match=r"\[N, F\] .*\(2, 10, 6\)"):
+        Aggr(6).solve(torch.randn(2, 10, 6), INDEX)

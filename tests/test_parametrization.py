@@ -1,0 +1,126 @@
+import copy
+import math
+
+import pytest
+import torch
+
+from torch_geometric_uotp.coefficients import Coefficients
+from torch_geometric_uotp.parametrization import (
+    FixedCoefficients,
+    LearnedCoefficients,
+    ProjectToInterval,
+)
+
+ROWS = {"t": 1, "r_p": 1, "r_q": 1, "rho": 1}
+
+
+def learned(alpha0=1.0, alpha1=1.0, alpha2=3.0, rho=2.0, rows=ROWS):
+    start = Coefficients.from_alphas(alpha0, alpha1, alpha2, rho)
+    return LearnedCoefficients(start, rows)
+
+
+def test_starts_where_it_is_told_to() -> None:
+    start = learned()(torch.float64).describe()
+    values = {"alpha0": 1.0, "alpha1": 1.0, "alpha2": 3.0, "rho": 2.0}
+    for name, value in values.items():
+        assert start[name].item() == pytest.approx(value, rel=1e-6)
+
+
+def test_exact_limits_are_reached_exactly() -> None:
+    start = learned(math.inf, 0.0, math.inf)(torch.float32)
+    assert (start.t.item(), start.r_p.item(), start.r_q.item()) == (0, 0, 1)
+    assert learned(0.0)(torch.float32).describe()["t"].item() == math.inf
+
+
+def test_gradients_point_inwards_at_the_bounds() -> None:
+    x = torch.tensor([-0.1, 0.0, 0.5, 1.0, 1.1], requires_grad=True)
+    for direction, alive in ((1.0, [0, 0, 1, 1, 1]), (-1.0, [1, 1, 1, 0, 0])):
+        y = ProjectToInterval.apply(x, 0.0, 1.0)
+        (gradient,) = torch.autograd.grad(y, x, torch.full((5,), direction))
+        assert gradient.ne(0).int().tolist() == alive
+    assert y.tolist() == [0, 0, 0.5, 1, 1]
+
+
+@pytest.mark.parametrize("name", ["t", "r_p", "r_q", "rho"])
+@pytest.mark.parametrize("direction", [1.0, -1.0])
+def test_adam_moves_them_at_the_rate_of_a_model_and_stays_inside(
+    name: str, direction: float
+) -> None:
+    module = learned()
+    optimizer = torch.optim.Adam(module.parameters(), lr=1e-3)
+    values = []
+    for _ in range(600):
+        value = getattr(module(torch.float32), name)
+        values.append(value.item())
+        optimizer.zero_grad()
+        (direction * value).backward()
+        optimizer.step()
+    moved = abs(values[100] - values[0])
+    assert moved > 0.2
+    assert all(0 <= value <= 1024.1 for value in values)
+    # Beyond a bound it goes no further than the momentum of ten steps.
+    assert -0.05 < getattr(module, name).item() * 4 < 1.05
+
+
+def test_a_limit_can_be_left_again() -> None:
+    module = learned(0.0, math.inf, 0.0)
+    optimizer = torch.optim.Adam(module.parameters(), lr=1e-3)
+    for _ in range(10):
+        coefficients = module(torch.float32)
+        optimizer.zero_grad()
+        (coefficients.t - coefficients.r_q).sum().backward()
+        optimizer.step()
+    after = module(torch.float32).describe()
+    assert after["t"].item() < 100
+    assert after["r_q"].item() > 0.03
+
+
+def test_reset_goes_back_to_the_start() -> None:
+    module = learned()
+    before = copy.deepcopy(module.state_dict())
+    with torch.no_grad():
+        for parameter in module.parameters():
+            parameter.add_(0.01)
+    assert module.state_dict() != before
+    module.reset_parameters()
+    assert all(before[name].equal(value) for name, value in module.state_dict().items())
+
+
+def test_what_has_no_effect_is_no_parameter() -> None:
+    module = learned(rows={**ROWS, "r_p": 0})
+    assert {name for name, _ in module.named_parameters()} == {"t", "r_q", "rho"}
+    assert {name for name, _ in module.named_buffers()} == {"r_p"}
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+@pytest.mark.parametrize(
+    "holder", [learned, lambda: FixedCoefficients(learned().start)]
+)
+def test_half_precision_modules_keep_their_digits(holder, dtype) -> None:
+    module = holder().to(dtype)
+    assert module.t.dtype == torch.float32
+    assert module.double().t.dtype == torch.float64
+
+
+def test_fixed_coefficients_are_buffers_of_exact_value() -> None:
+    start = Coefficients.from_alphas(1e-6, 0.0, math.inf)
+    module = FixedCoefficients(start)
+    assert not list(module.parameters())
+    assert set(module.state_dict()) == {"t", "r_p", "r_q"}
+    values = module(torch.float64)
+    assert values.t.item() == pytest.approx(1e6, rel=1e-7)
+    assert (values.r_p.item(), values.r_q.item()) == (0, 1)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"alpha0": 1e-6}, "learned 'alpha0' .*1e.06.*learn=False"),
+        ({"rho": 1e5}, "learned 'rho'"),
+        ({"rho": 1e-5}, "learned 'rho'"),
+        ({"alpha0": 0.0, "rows": {**ROWS, "t": 4}}, "shared by all steps .*4"),
+    ],
+)
+def test_starts_that_could_not_be_learned_are_named(arguments, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        learned(**arguments)

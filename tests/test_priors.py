@@ -1,0 +1,29 @@
+import torch
+
+from torch_geometric_uotp.priors import AttentionPrior, UniformPrior
+
+
+def test_uniform_prefers_no_node() -> None:
+    assert UniformPrior()(torch.randn(2, 5, 3)).eq(0).all()
+
+
+def test_attention_is_the_formula() -> None:
+    prior = AttentionPrior(3, heads=2, hidden_channels=4)
+    x = torch.randn(5, 3)
+    hidden = torch.tanh(x @ prior.hidden.weight.T + prior.hidden.bias)
+    torch.testing.assert_close(prior(x), hidden @ prior.score.weight.T)
+    assert prior(torch.randn(7, 5, 3)).shape == (7, 5, 2)
+
+
+def test_attention_is_computed_in_the_type_of_the_nodes() -> None:
+    prior = AttentionPrior(3)
+    x = torch.randn(5, 3, dtype=torch.double)
+    assert prior(x).dtype == torch.double
+    torch.testing.assert_close(prior.half()(x.float()), prior.float()(x.float()))
+
+
+def test_reset_draws_new_weights() -> None:
+    prior = AttentionPrior(3)
+    before = prior.score.weight.detach().clone()
+    prior.reset_parameters()
+    assert not prior.score.weight.equal(before)

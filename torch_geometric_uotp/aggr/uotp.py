@@ -1,0 +1,334 @@
+r"""Pooling as unbalanced optimal transport."""
+
+import math
+from dataclasses import replace
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import Module
+from torch_geometric.nn.aggr import Aggregation
+
+from torch_geometric_uotp.coefficients import Coefficients
+from torch_geometric_uotp.conventional import setting
+from torch_geometric_uotp.parametrization import FixedCoefficients, LearnedCoefficients
+from torch_geometric_uotp.precision import promote
+from torch_geometric_uotp.priors import AttentionPrior, UniformPrior
+from torch_geometric_uotp.problem import Problem, Solution
+from torch_geometric_uotp.segments import Segments
+from torch_geometric_uotp.solvers.badmm import BADMM
+from torch_geometric_uotp.solvers.resolver import solver_resolver
+
+
+class UOTPAggregation(Aggregation):
+    r"""The unbalanced optimal transport pooling of `"Revisiting Global Pooling
+    through the Lens of Optimal Transport" <https://arxiv.org/abs/2201.09191>`_.
+
+    Each set's features X are read as the gains of moving mass from its nodes to
+    its channels. Over plans P > 0 of mass 1, with marginals
+    :math:`p = P^\top 1` and :math:`q = P 1`,
+
+    .. math::
+        \min_P \; -\langle X, P \rangle + \alpha_0 R(P)
+        + \alpha_1 \mathrm{KL}(p \,|\, p_0) + \alpha_2 \mathrm{KL}(q \,|\, q_0),
+
+    and each channel's output is its conditional expectation over the nodes,
+    :math:`f_d = \sum_n (P_{nd} / p_d) x_{nd}`. The coefficients are learned;
+    mean, max, softmax and attention pooling are values of them (:meth:`like`).
+
+    Args:
+        channels (int): Size of each input sample.
+        solver (str): ``sinkhorn``, or ``badmm`` (Bregman ADMM).
+            (default: ``sinkhorn``)
+        num_steps (int): Unrolled steps of the solver. (default: :obj:`4`)
+        regularizer (str): R, ``entropy`` (:math:`\langle P, \log P - 1\rangle`)
+            or, with BADMM, ``quadratic`` (:math:`\|P\|_F^2`).
+            (default: ``entropy``)
+        heads (int): Groups the channels are split into, each with coefficients
+            and a transport of its own. (default: :obj:`1`)
+        alpha0 (float or torch.Tensor): Start (or, with :obj:`learn=False`,
+            value) of the regulariser's weight, from 0 to infinity inclusive: a
+            number, or of shape [heads] or [num_steps, heads]. At 0 mass goes to
+            maxima alone, and ties share it evenly.
+            (default: :obj:`1.0`)
+        alpha1 (float or torch.Tensor): Weight of the channel prior, likewise.
+            (default: :obj:`1.0`)
+        alpha2 (float or torch.Tensor): Weight of the node prior, likewise. It
+            starts high, so that no node of large norm takes the whole
+            transport. (default: :obj:`9.0`)
+        rho (float or torch.Tensor, optional): BADMM's penalty in units of
+            ``alpha0``, positive, likewise. (default: with BADMM, :obj:`3.0` for
+            the entropy and :obj:`1.0` for the quadratic regulariser)
+        learn (bool): Whether the coefficients are parameters, or buffers.
+            (default: :obj:`True`)
+        share_steps (bool): Whether all steps share their coefficients, as the
+            steps of one problem do, or have their own. (default: :obj:`True`)
+        node_prior (str or torch.nn.Module): :math:`q_0`: ``uniform``,
+            ``attention`` (softmax over the set of
+            :math:`w^\top \tanh(V x_n)`), or a module from nodes [..., channels]
+            to logits [..., 1] or [..., heads]. (default: ``uniform``)
+        channel_prior (torch.Tensor, optional): :math:`p_0`, positive, of shape
+            [channels]; each head's part is normalised. (default: uniform)
+        normalize (bool): Whether to return f, or the unnormalised
+            :math:`C \sum_n P_{nd} x_{nd}` with C channels a head, in which the
+            channel marginal scales the output. (default: :obj:`True`)
+
+    Shapes:
+        - **input:** node features :math:`(*, |\mathcal{V}|, F)`, any floating
+          type (half precision is computed in float32), index vector
+          :math:`(|\mathcal{V}|)` in any order
+        - **output:** set features :math:`(*, |\mathcal{G}|, F)` of the same
+          type, 0 for an empty set
+
+    Raises:
+        ValueError: If an argument is not as above.
+    """
+
+    def __init__(
+        self,
+        channels: int,
+        solver: str = "sinkhorn",
+        num_steps: int = 4,
+        regularizer: str = "entropy",
+        heads: int = 1,
+        alpha0: float | Tensor = 1.0,
+        alpha1: float | Tensor = 1.0,
+        alpha2: float | Tensor = 9.0,
+        rho: float | Tensor | None = None,
+        learn: bool = True,
+        share_steps: bool = True,
+        node_prior: str | Module = "uniform",
+        channel_prior: Tensor | None = None,
+        normalize: bool = True,
+    ) -> None:
+        super().__init__()
+        if heads < 1 or channels < 1 or channels % heads:
+            raise ValueError(
+                "'channels' must be a positive multiple of 'heads' (got "
+                f"{channels} channels and {heads} heads)"
+            )
+        self.channels = channels
+        self.heads = heads
+        self.normalize = normalize
+        self.solver = solver_resolver(solver, num_steps, regularizer)
+        if rho is not None and not isinstance(self.solver, BADMM):
+            raise ValueError(f"'rho' needs solver='badmm' (got '{solver}')")
+        if isinstance(self.solver, BADMM) and rho is None:
+            rho = self.solver.regularizer.rho
+        start = Coefficients.from_alphas(alpha0, alpha1, alpha2, rho)
+        start = start.expand(1 if share_steps else num_steps, heads)
+        self.coefficient = (
+            LearnedCoefficients(start, self._rows(share_steps))
+            if learn
+            else FixedCoefficients(start)
+        )
+        self.node_prior = _node_prior(node_prior, channels, heads)
+        self.register_buffer(
+            "log_p0", _log_channel_prior(channel_prior, channels, heads)
+        )
+
+    @classmethod
+    def like(cls, name: str, channels: int, **kwargs: Any) -> "UOTPAggregation":
+        """A layer that now is a conventional pooling, and learns from there.
+
+        Args:
+            name (str): ``mean``, ``max``, ``attention`` or ``softmax``.
+            channels (int): Size of each input sample.
+            **kwargs (optional): Further arguments of the layer, which take
+                precedence over those that make it that pooling.
+
+        Raises:
+            ValueError: If there is no such pooling here, or the solver does not
+                reach it in a finite number of steps.
+        """
+        return cls(channels, **setting(name, **kwargs))
+
+    def reset_parameters(self) -> None:
+        """Go back to the initial coefficients; draw a new node prior."""
+        self.coefficient.reset_parameters()
+        reset = getattr(self.node_prior, "reset_parameters", None)
+        if reset is not None:
+            reset()
+
+    def coefficients(self) -> dict[str, Tensor]:
+        """The present coefficients, detached, each of shape [steps, heads].
+
+        ``alpha0``, ``alpha1``, ``alpha2`` (and ``rho``), and in the form the
+        solvers use ``t``, ``r_p`` and ``r_q``; see
+        :class:`torch_geometric_uotp.coefficients.Coefficients`.
+        """
+        coefficients: Coefficients = self.coefficient(torch.float64)
+        return coefficients.describe()
+
+    def forward(
+        self,
+        x: Tensor,
+        index: Tensor | None = None,
+        ptr: Tensor | None = None,
+        dim_size: int | None = None,
+        dim: int = -2,
+        node_prior: Tensor | None = None,
+    ) -> Tensor:
+        """Pool the nodes of each set.
+
+        Args:
+            x (torch.Tensor): The nodes' features.
+            index (torch.Tensor, optional): The set of each node, in any order.
+            ptr (torch.Tensor, optional): The boundaries of contiguous sets.
+            dim_size (int, optional): The number of sets.
+            dim (int): The axis of the nodes, any but the last.
+                (default: :obj:`-2`)
+            node_prior (torch.Tensor, optional): :math:`q_0` for this call in
+                place of the layer's, positive, of shape [N] or [N, heads]; each
+                set's part is normalised.
+
+        Raises:
+            ValueError: If the input is not as above; nothing is computed then.
+        """
+        nodes = self._nodes_first(x, dim)
+        segments = Segments.build(nodes.size(0), index, ptr, dim_size, x.device)
+        pooled = self._solve(nodes, segments, node_prior).pooled
+        pooled = pooled.reshape(segments.num_sets, *nodes.shape[1:])
+        return pooled.movedim(0, dim).to(x.dtype)
+
+    def solve(
+        self,
+        x: Tensor,
+        index: Tensor | None = None,
+        ptr: Tensor | None = None,
+        dim_size: int | None = None,
+        node_prior: Tensor | None = None,
+    ) -> Solution:
+        """Pool, and keep what the pooling did: plan, marginals, residual.
+
+        Args:
+            x (torch.Tensor): The nodes' features, of shape [N, F].
+            index, ptr, dim_size, node_prior: As in :meth:`forward`.
+
+        Returns:
+            The solution, with ``pooled`` [G, F] as the layer returns it,
+            ``plan`` [N, F], ``node_marginal`` [N, heads], ``channel_marginal``
+            [G, F] and ``residual`` [G, heads], in float32 or better. What is
+            not looked at is not computed.
+
+        Raises:
+            ValueError: If the input is not as above.
+        """
+        if x.dim() != 2:
+            raise ValueError(f"'x' must be of shape [N, F] (got {tuple(x.shape)})")
+        nodes = self._nodes_first(x, 0)
+        segments = Segments.build(nodes.size(0), index, ptr, dim_size, x.device)
+        return self._solve(nodes, segments, node_prior)
+
+    def _rows(self, share_steps: bool) -> dict[str, int]:
+        rows = self.solver.rows(self.channels // self.heads, self.normalize)
+        if share_steps:
+            return {name: min(row, 1) for name, row in rows.items()}
+        return rows
+
+    def _nodes_first(self, x: Tensor, dim: int) -> Tensor:
+        if not x.is_floating_point():
+            raise ValueError(f"'x' must be of floating-point type (got {x.dtype})")
+        if x.size(-1) != self.channels:
+            raise ValueError(
+                f"'x' must have {self.channels} channels in its last axis (got "
+                f"{x.size(-1)})"
+            )
+        if dim in (-1, x.dim() - 1):
+            raise ValueError(
+                f"'dim' must not be the axis of the channels, the last one (got {dim})"
+            )
+        return promote(x, torch.promote_types(x.dtype, torch.float32)).movedim(dim, 0)
+
+    def _solve(
+        self, nodes: Tensor, segments: Segments, node_prior: Tensor | None
+    ) -> Solution:
+        with torch.autocast(nodes.device.type, enabled=False):
+            solution: Solution = self.solver(self._state(nodes, segments, node_prior))
+            if self.normalize:
+                return solution
+            return replace(solution, pooled=solution.unnormalized())
+
+    def _state(
+        self, nodes: Tensor, segments: Segments, node_prior: Tensor | None
+    ) -> Problem:
+        """State the problem of nodes [N, *, F], leading axes as more heads."""
+        copies = math.prod(nodes.shape[1:-1])
+        coefficients: Coefficients = self.coefficient(nodes.dtype)
+        log_p0 = self.log_p0
+        if log_p0 is not None:
+            log_p0 = log_p0.to(nodes.dtype).repeat(copies, 1)
+        return Problem.create(
+            scores=nodes.reshape(nodes.size(0), copies * self.heads, -1),
+            segments=segments,
+            coefficients=coefficients.repeat_heads(copies),
+            log_p0=log_p0,
+            log_q0=self._log_node_prior(nodes, node_prior),
+        )
+
+    def _log_node_prior(self, nodes: Tensor, node_prior: Tensor | None) -> Tensor:
+        """The node prior's logarithm up to a constant, a column for each head."""
+        logits: Tensor = (
+            self.node_prior(nodes)
+            if node_prior is None
+            else _log_positive("node_prior", node_prior.to(nodes.dtype))
+        )
+        if node_prior is not None and logits.dim() == 1:
+            logits = logits.unsqueeze(-1)
+        if logits.size(0) != nodes.size(0) or logits.size(-1) not in (1, self.heads):
+            raise ValueError(
+                f"'node_prior' must give {nodes.size(0)} nodes 1 or {self.heads} "
+                f"values each (got shape {tuple(logits.shape)})"
+            )
+        axes = nodes.dim() - logits.dim()
+        logits = logits.view(nodes.size(0), *[1] * axes, *logits.shape[1:])
+        return logits.expand(*nodes.shape[:-1], self.heads).flatten(1)
+
+    def __repr__(self) -> str:
+        solver = type(self.solver).__name__.lower()
+        table = ", ".join(
+            f"{name}={_readable(value)}" for name, value in self.coefficients().items()
+        )
+        return (
+            f"{type(self).__name__}({self.channels}, solver={solver}, "
+            f"num_steps={self.solver.num_steps}, heads={self.heads}, "
+            f"node_prior={self.node_prior}, {table})"
+        )
+
+
+def _node_prior(prior: str | Module, channels: int, heads: int) -> Module:
+    if isinstance(prior, Module):
+        return prior
+    if prior == "uniform":
+        return UniformPrior()
+    if prior == "attention":
+        return AttentionPrior(channels, heads)
+    raise ValueError(
+        f"'node_prior' must be 'uniform', 'attention' or a module (got '{prior}')"
+    )
+
+
+def _log_channel_prior(
+    prior: Tensor | None, channels: int, heads: int
+) -> Tensor | None:
+    if prior is None:
+        return None
+    if prior.shape != (channels,):
+        raise ValueError(
+            f"'channel_prior' must be of shape ({channels},) (got {tuple(prior.shape)})"
+        )
+    return _log_positive("channel_prior", prior).view(heads, -1)
+
+
+def _log_positive(name: str, prior: Tensor) -> Tensor:
+    if not torch.compiler.is_compiling():
+        valid = (prior > 0) & (prior < math.inf)
+        if not bool(valid.all()):
+            wrong = prior[~valid].flatten()[0].item()
+            raise ValueError(f"'{name}' must be positive and finite (got {wrong})")
+    return prior.log()
+
+
+def _readable(table: Tensor) -> str:
+    values = [f"{value:.3g}" for value in table.flatten().tolist()]
+    return values[0] if len(set(values)) == 1 else f"[{', '.join(values)}]"

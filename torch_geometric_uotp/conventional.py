@@ -1,0 +1,48 @@
+r"""Conventional poolings as settings of the transport problem."""
+
+import math
+from typing import Any
+
+# With these alphas the optimum is the pooling itself, not an approximation: no
+# regulariser (alpha0 = 0) selects, nothing but the regulariser (infinite
+# alpha0) spreads, and an infinite alpha2 imposes the node prior.
+SETTINGS: dict[str, dict[str, Any]] = {
+    "mean": {"alpha0": math.inf, "alpha1": math.inf, "alpha2": math.inf},
+    "max": {"alpha0": 0.0, "alpha1": math.inf, "alpha2": 0.0},
+    "attention": {
+        "alpha0": math.inf,
+        "alpha1": math.inf,
+        "alpha2": math.inf,
+        "node_prior": "attention",
+    },
+    "softmax": {"alpha0": 1.0, "alpha1": 1.0, "alpha2": 0.0},
+}
+
+UNREACHED = {
+    ("softmax", "badmm", "entropy"),
+    ("softmax", "badmm", "quadratic"),
+    ("attention", "badmm", "quadratic"),
+}
+
+
+def setting(name: str, **kwargs: Any) -> dict[str, Any]:
+    """The arguments that make a UOTP layer a conventional pooling.
+
+    Args:
+        name (str): One of ``mean``, ``max``, ``attention``, ``softmax``.
+        **kwargs (optional): Further arguments, which take precedence.
+
+    Raises:
+        ValueError: If there is no such pooling here, or the solver does not
+            reach it in a finite number of steps.
+    """
+    if name not in SETTINGS:
+        raise ValueError(f"'name' must be one of {sorted(SETTINGS)} (got '{name}')")
+    solver = kwargs.get("solver", "sinkhorn")
+    regularizer = kwargs.get("regularizer", "entropy")
+    if (name, solver, regularizer) in UNREACHED:
+        raise ValueError(
+            f"'{name}' is not reached by solver='{solver}' with regularizer="
+            f"'{regularizer}' in a finite number of steps; Sinkhorn reaches it"
+        )
+    return SETTINGS[name] | kwargs

@@ -1,0 +1,202 @@
+r"""How a layer holds its coefficients: learned or fixed."""
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import Module, Parameter
+
+from torch_geometric_uotp.coefficients import Coefficients
+
+# Where heads of infinite t borrow the gradient of their coefficients: soft
+# enough for it not to underflow. t / (1 + t) is exact in floating point.
+BORROWED_T = 15.0
+# A learned t or rho stays below this, and rho above its inverse.
+LARGEST = 1024.0
+# An optimiser like Adam moves a parameter by its learning rate a step, whatever
+# the gradient. At a rate of 1e-3, coordinates cross [0, 1] in 250 steps.
+GAIN = 4.0
+
+
+class ProjectToInterval(torch.autograd.Function):
+    r"""Clamp to [low, high], with gradients that point inwards at the bounds.
+
+    Unlike the gradient of a clamp, which vanishes once a value has stepped
+    across a bound, this one always lets it come back, and never pushes it
+    further out.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, low: float, high: float) -> Tensor:
+        ctx.save_for_backward(x)
+        ctx.bounds = low, high
+        return x.clamp(low, high)
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None]:
+        (x,) = ctx.saved_tensors
+        low, high = ctx.bounds
+        outwards = ((x <= low) & (grad > 0)) | ((x >= high) & (grad < 0))
+        return grad.masked_fill(outwards, 0), None, None
+
+
+class CoefficientHolder(Module):
+    """Tables that follow the module to a device, in float32 or better.
+
+    Half precision has too few digits for them: t = 1e6 overflows, and a step of
+    1e-3 from 0.9 is lost.
+    """
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Module:
+        def keep_precision(tensor: Tensor) -> Tensor:
+            moved = fn(tensor)
+            if moved.dtype.itemsize < tensor.dtype.itemsize:
+                return tensor.to(moved.device)
+            return moved
+
+        return super()._apply(keep_precision, recurse)  # type: ignore[no-any-return, no-untyped-call]
+
+
+class FixedCoefficients(CoefficientHolder):
+    """Coefficients that do not learn, held as buffers.
+
+    Args:
+        start (Coefficients): Their values.
+    """
+
+    t: Tensor
+    r_p: Tensor
+    r_q: Tensor
+    rho: Tensor | None
+    hard: Tensor | None
+
+    def __init__(self, start: Coefficients) -> None:
+        super().__init__()
+        dtype = _table_dtype()
+        self.register_buffer("t", start.t.to(dtype))
+        self.register_buffer("r_p", start.r_p.to(dtype))
+        self.register_buffer("r_q", start.r_q.to(dtype))
+        self.register_buffer("rho", _maybe(start.rho, dtype))
+        self.register_buffer("hard", start.hard)
+
+    def reset_parameters(self) -> None:
+        """Do nothing: there is nothing to reset."""
+
+    def forward(self, dtype: torch.dtype) -> Coefficients:
+        """The coefficients in a floating-point type."""
+        return Coefficients(
+            t=self.t.to(dtype),
+            r_p=self.r_p.to(dtype),
+            r_q=self.r_q.to(dtype),
+            rho=_maybe(self.rho, dtype),
+            hard=self.hard,
+        )
+
+
+class LearnedCoefficients(CoefficientHolder):
+    r"""Coefficients an ordinary optimiser can move, and cannot make fly off.
+
+    Each is a point u of the interval [0, 1]: :math:`r_p` and :math:`r_q`
+    themselves, :math:`t / (1 + t) = 1 / (1 + \alpha_0)`, and
+    :math:`\rho / (1 + \rho)`. What is stored is u / 4 (see ``GAIN``), projected
+    to the interval when used. Both ends can be reached, and left again, since
+    u has a useful gradient there; t and rho end at 1024 unless t starts at
+    infinity.
+
+    Args:
+        start (Coefficients): Initial values.
+        rows (dict): For each of ``t``, ``r_p``, ``r_q`` (and ``rho``), how many
+            rows of its table the output depends on. With 0 the table is a
+            buffer: it can matter to the plan, but no gradient would reach it.
+
+    Raises:
+        ValueError: If a finite t or rho starts beyond 1024, or if t starts at
+            infinity with a value for each step.
+    """
+
+    def __init__(self, start: Coefficients, rows: dict[str, int]) -> None:
+        super().__init__()
+        if start.hard is not None and rows["t"] > 1:
+            raise ValueError(
+                "a learned 'alpha0' of 0 must be shared by all steps (got one "
+                f"for each of {rows['t']})"
+            )
+        self.start = start
+        self.sharpest = LARGEST / (1 + LARGEST) if start.hard is None else 1.0
+        for name, point in _points(start).items():
+            table = torch.empty(max(rows[name], 1), point.size(1), dtype=_table_dtype())
+            if rows[name] > 0:
+                self.register_parameter(name, Parameter(table))
+            else:
+                self.register_buffer(name, table)
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """Go back to the initial values."""
+        for name, point in _points(self.start).items():
+            table = getattr(self, name)
+            with torch.no_grad():
+                table.copy_((point / GAIN)[: table.size(0)])
+
+    def forward(self, dtype: torch.dtype) -> Coefficients:
+        """The coefficients in a floating-point type."""
+        u = self._project("t", 0.0, self.sharpest, dtype)
+        hard = None
+        if self.start.hard is not None:
+            at_limit = u.detach() >= 1
+            hard = at_limit[0]
+            borrowed = BORROWED_T / (1 + BORROWED_T) + (u - u.detach())
+            u = torch.where(at_limit, borrowed, u)
+        rho = None
+        if self.start.rho is not None:
+            bound = 1 / (1 + LARGEST)
+            rho = _odds(self._project("rho", bound, 1 - bound, dtype))
+        return Coefficients(
+            t=_odds(u),
+            r_p=self._project("r_p", 0.0, 1.0, dtype),
+            r_q=self._project("r_q", 0.0, 1.0, dtype),
+            rho=rho,
+            hard=hard,
+        )
+
+    def _project(
+        self, name: str, low: float, high: float, dtype: torch.dtype
+    ) -> Tensor:
+        table = getattr(self, name).to(dtype) * GAIN
+        return ProjectToInterval.apply(table, low, high)  # type: ignore[no-any-return, no-untyped-call]
+
+
+def _points(start: Coefficients) -> dict[str, Tensor]:
+    """The point of [0, 1] that stands for each coefficient."""
+    _check_finite_start("alpha0", start.t)
+    t = start.t / (1 + start.t)
+    if start.hard is not None:
+        t = t.masked_fill(start.hard, 1)
+    points = {"t": t, "r_p": start.r_p, "r_q": start.r_q}
+    if start.rho is None:
+        return points
+    _check_finite_start("rho", start.rho)
+    _check_finite_start("rho", start.rho.reciprocal())
+    return points | {"rho": start.rho / (1 + start.rho)}
+
+
+def _check_finite_start(name: str, values: Tensor) -> None:
+    if bool((values > LARGEST).any()):
+        inverse = "at most" if name == "rho" else "0, or at least the inverse of"
+        raise ValueError(
+            f"a learned '{name}' must start at {inverse} {LARGEST:g} (got a "
+            f"value that asks for {values.max():g}; with learn=False it may)"
+        )
+
+
+def _odds(u: Tensor) -> Tensor:
+    return u / (1 - u)
+
+
+def _maybe(table: Tensor | None, dtype: torch.dtype) -> Tensor | None:
+    return None if table is None else table.to(dtype)
+
+
+def _table_dtype() -> torch.dtype:
+    return torch.promote_types(torch.get_default_dtype(), torch.float32)

@@ -1,0 +1,132 @@
+r"""The transport problem of every set in a batch, and its solution."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import torch
+from torch import Tensor
+
+from torch_geometric_uotp.coefficients import Coefficients
+from torch_geometric_uotp.segments import Segments
+
+
+@dataclass(frozen=True)
+class Problem:
+    r"""Unbalanced optimal transport between the nodes and channels of each set.
+
+    For scores X [N, C] of one set and one head, over plans P > 0 of mass 1,
+
+    .. math::
+        \min_P \; -\langle X, P \rangle + \alpha_0 R(P)
+        + \alpha_1 \mathrm{KL}(P^\top 1 \,|\, p_0)
+        + \alpha_2 \mathrm{KL}(P 1 \,|\, q_0)
+
+    from `"Revisiting Global Pooling through the Lens of Optimal Transport"
+    <https://arxiv.org/abs/2201.09191>`_. The regulariser R belongs to the
+    solver. All tensors share one floating-point type.
+
+    Args:
+        scores (torch.Tensor): X, of shape [N, H, C]: H heads of C channels.
+        segments (Segments): The set of each of the N nodes.
+        coefficients (Coefficients): Tables for H heads, or for one head that
+            all share.
+        log_p0 (torch.Tensor): Log prior over channels, of shape [H, C].
+        log_q0 (torch.Tensor): Log prior over the nodes of each set, of shape
+            [N, H] or [N, 1].
+        values (torch.Tensor, optional): What is averaged, of shape [N, H, C].
+            (default: the scores)
+    """
+
+    scores: Tensor
+    segments: Segments
+    coefficients: Coefficients
+    log_p0: Tensor
+    log_q0: Tensor
+    values: Tensor
+
+    @classmethod
+    def create(
+        cls,
+        scores: Tensor,
+        segments: Segments,
+        coefficients: Coefficients,
+        log_p0: Tensor | None = None,
+        log_q0: Tensor | None = None,
+        values: Tensor | None = None,
+    ) -> "Problem":
+        """State a problem; priors left out are uniform, values the scores."""
+        if log_p0 is None:
+            log_p0 = scores.new_zeros(scores.shape[1:])
+        if log_q0 is None:
+            log_q0 = scores.new_zeros(segments.num_nodes, 1)
+        return cls(
+            scores=scores,
+            segments=segments,
+            coefficients=coefficients,
+            log_p0=log_p0.log_softmax(-1),
+            log_q0=log_q0 - segments.gather(segments.logsumexp(log_q0)),
+            values=scores if values is None else values,
+        )
+
+    def detach_hard_heads(self) -> "Problem":
+        """Cut the features of heads with infinite t off the gradient."""
+        hard = self.coefficients.hard
+        if hard is None:
+            return self
+        mask = hard.unsqueeze(-1)
+        return replace(
+            self,
+            scores=torch.where(mask, self.scores.detach(), self.scores),
+            values=torch.where(mask, self.values.detach(), self.values),
+        )
+
+
+@dataclass(frozen=True)
+class Solution:
+    r"""What a solver found, for G sets and D = H C channels.
+
+    Args:
+        pooled (torch.Tensor): Each channel's conditional expectation over the
+            nodes, :math:`f_d = \sum_n (P_{nd} / p_d) x_{nd}`, of shape
+            [G, D]; 0 for an empty set.
+        segments (Segments): The set of each node.
+        heads (int): H.
+        make_plan (callable): Computes :attr:`plan`.
+        make_residual (callable): Computes :attr:`residual`.
+    """
+
+    pooled: Tensor
+    segments: Segments
+    heads: int
+    make_plan: Callable[[], Tensor]
+    make_residual: Callable[[], Tensor]
+
+    @cached_property
+    def plan(self) -> Tensor:
+        """P, of mass 1 for each set and head, of shape [N, D]."""
+        return self.make_plan()
+
+    @cached_property
+    def node_marginal(self) -> Tensor:
+        """q, what each node gives, of shape [N, H]."""
+        channels = self.plan.size(-1) // self.heads
+        return self.plan.view(self.plan.size(0), self.heads, channels).sum(-1)
+
+    @cached_property
+    def channel_marginal(self) -> Tensor:
+        """p, what each channel receives, of shape [G, D]."""
+        return self.segments.sum(self.plan)
+
+    @cached_property
+    def residual(self) -> Tensor:
+        """How far from the optimum, 0 at it, of shape [G, H].
+
+        The measure is the solver's own and is described there.
+        """
+        return self.make_residual()
+
+    def unnormalized(self) -> Tensor:
+        r"""The output without normalisation, :math:`C \sum_n P_{nd} x_{nd}`."""
+        channels = self.pooled.size(-1) // self.heads
+        return self.pooled * self.segments.sum(self.make_plan()) * channels

@@ -1,0 +1,202 @@
+r"""The layout of a ragged batch, and what is computed over its sets."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from torch_geometric_uotp.reductions import (
+    CSRReduction,
+    Reduction,
+    ScatterReduction,
+    has_torch_scatter,
+)
+
+INTEGERS = (torch.int64, torch.int32, torch.int16, torch.int8, torch.uint8)
+
+
+@dataclass(frozen=True)
+class Segments:
+    r"""Which of G sets each of N nodes belongs to.
+
+    Nodes need not be sorted by set, sets may be empty, and there may be no
+    nodes at all. Build it with :meth:`from_index` or :meth:`from_ptr`, which
+    check what they are given before any memory is read through it.
+
+    Args:
+        index (torch.Tensor): The set of each node, int64 of shape [N].
+        num_sets (int): G.
+        counts (torch.Tensor): The nodes of each set, int64 of shape [G].
+        reduction (Reduction): How rows of one set are reduced.
+    """
+
+    index: Tensor
+    num_sets: int
+    counts: Tensor
+    reduction: Reduction
+
+    @classmethod
+    def from_index(cls, index: Tensor, num_sets: int) -> "Segments":
+        """Lay out nodes by their set, in any order.
+
+        Args:
+            index (torch.Tensor): The set of each node, integers of shape [N].
+            num_sets (int): G.
+
+        Raises:
+            ValueError: If ``index`` is not a vector of integers in [0, G).
+        """
+        _check_integer_vector("index", index)
+        if index.numel() > 0 and not torch.compiler.is_compiling():
+            low, high = (int(bound) for bound in index.aminmax())
+            if low < 0 or high >= num_sets:
+                raise ValueError(
+                    f"'index' must lie in [0, {num_sets}), the number of sets "
+                    f"(got values from {low} to {high})"
+                )
+        index = index.long()
+        reduction = ScatterReduction(index, num_sets)
+        counts = reduction.sum(torch.ones_like(index))
+        return cls(index, num_sets, counts, reduction)
+
+    @classmethod
+    def from_ptr(cls, ptr: Tensor, num_nodes: int) -> "Segments":
+        """Lay out contiguous nodes by the boundaries of their sets.
+
+        Args:
+            ptr (torch.Tensor): Set g owns the nodes ptr[g] to ptr[g + 1],
+                integers of shape [G + 1].
+            num_nodes (int): N.
+
+        Raises:
+            ValueError: If ``ptr`` is not a vector of integers that starts at
+                0, never decreases and ends at N.
+        """
+        _check_integer_vector("ptr", ptr)
+        _check_boundaries(ptr, num_nodes)
+        ptr = ptr.long()
+        counts, num_sets = ptr.diff(), ptr.numel() - 1
+        sets = torch.arange(num_sets, device=ptr.device)
+        index = sets.repeat_interleave(counts, output_size=num_nodes)
+        # On a CPU torch-scatter is the slower of the two.
+        reduction: Reduction = (
+            CSRReduction(ptr)
+            if ptr.is_cuda and has_torch_scatter()
+            else ScatterReduction(index, num_sets)
+        )
+        return cls(index, num_sets, counts, reduction)
+
+    @classmethod
+    def build(
+        cls,
+        num_nodes: int,
+        index: Tensor | None = None,
+        ptr: Tensor | None = None,
+        num_sets: int | None = None,
+        device: torch.device | None = None,
+    ) -> "Segments":
+        """Lay out nodes as PyTorch Geometric describes them.
+
+        Args:
+            num_nodes (int): N.
+            index (torch.Tensor, optional): See :meth:`from_index`.
+            ptr (torch.Tensor, optional): See :meth:`from_ptr`. Without it and
+                ``index`` all nodes form one set.
+            num_sets (int, optional): G. (default: as many as are described)
+            device (torch.device, optional): Where that one set lives.
+
+        Raises:
+            ValueError: If the description contradicts itself or ``num_nodes``.
+        """
+        if index is not None and index.numel() != num_nodes:
+            raise ValueError(
+                f"'index' must hold one set for each of {num_nodes} nodes (got "
+                f"{index.numel()})"
+            )
+        if ptr is not None:
+            segments = cls.from_ptr(ptr, num_nodes)
+            _check_agreement(segments, index, num_sets)
+            return segments
+        if index is None:
+            index = torch.zeros(num_nodes, dtype=torch.long, device=device)
+            num_sets = 1 if num_sets is None else num_sets
+        if num_sets is None:
+            _check_integer_vector("index", index)
+            num_sets = int(index.max()) + 1 if num_nodes > 0 else 0
+        return cls.from_index(index, num_sets)
+
+    @property
+    def num_nodes(self) -> int:
+        """N."""
+        return self.index.numel()
+
+    def gather(self, x: Tensor) -> Tensor:
+        """Give each node its set's row: [G, ...] to [N, ...]."""
+        return x.index_select(0, self.index)
+
+    def sum(self, x: Tensor) -> Tensor:
+        """Sum over each set: [N, ...] to [G, ...], 0 for an empty set."""
+        return self.reduction.sum(x)
+
+    def max(self, x: Tensor) -> Tensor:
+        """Maximum over each set, without gradient; -inf for an empty set."""
+        return self.reduction.max(x.detach())
+
+    def logsumexp(self, x: Tensor) -> Tensor:
+        """Log of the summed exponentials over each set: [N, ...] to [G, ...].
+
+        An empty set, and one that holds only -inf, gives -inf, its gradient
+        being 0. The maximum is a constant shift: it carries no gradient.
+        """
+        shift = self.max(x)
+        shift = shift.masked_fill(shift == -torch.inf, 0)
+        total = self.sum((x - self.gather(shift)).exp())
+        vanished = total == 0
+        result = total.masked_fill(vanished, 1).log() + shift
+        return result.masked_fill(vanished, -torch.inf)
+
+    def fill_empty(self, x: Tensor, value: float) -> Tensor:
+        """Overwrite the rows of empty sets in ``x`` of shape [G, ...]."""
+        empty = (self.counts == 0).view(-1, *[1] * (x.dim() - 1))
+        return x.masked_fill(empty, value)
+
+
+def _check_integer_vector(name: str, tensor: Tensor) -> None:
+    if tensor.dim() != 1 or tensor.dtype not in INTEGERS:
+        raise ValueError(
+            f"'{name}' must be a vector of integers (got shape "
+            f"{tuple(tensor.shape)} and {tensor.dtype})"
+        )
+
+
+def _check_boundaries(ptr: Tensor, num_nodes: int) -> None:
+    if ptr.numel() == 0:
+        raise ValueError("'ptr' must hold at least one boundary, 0 (got none)")
+    if torch.compiler.is_compiling():
+        return
+    first, last = int(ptr[0]), int(ptr[-1])
+    if first != 0:
+        raise ValueError(f"'ptr' must start at 0 (got {first})")
+    if bool((ptr[1:] < ptr[:-1]).any()):
+        raise ValueError(f"'ptr' must not decrease (got {ptr.tolist()})")
+    if last != num_nodes:
+        raise ValueError(
+            f"'ptr' must end at the number of nodes, {num_nodes} (got {last})"
+        )
+
+
+def _check_agreement(
+    segments: Segments, index: Tensor | None, num_sets: int | None
+) -> None:
+    if num_sets is not None and num_sets != segments.num_sets:
+        raise ValueError(
+            f"'dim_size' must be the number of sets in 'ptr', "
+            f"{segments.num_sets} (got {num_sets})"
+        )
+    if index is None or torch.compiler.is_compiling():
+        return
+    if not torch.equal(index.long(), segments.index):
+        raise ValueError(
+            "'index' and 'ptr' describe different sets; give one of them, or "
+            "nodes sorted by set"
+        )

@@ -1,0 +1,119 @@
+r"""The two arithmetics in which the solvers' recursions are run.
+
+A solver is written once, over a *semiring*. In :class:`LogSumExp` it solves the
+problem at a finite inverse temperature t. As t grows, potentials divided by t
+converge, logsumexp becomes max and the log priors vanish: the limit is the same
+recursion in :class:`MaxPlus`, on raw scores.
+"""
+
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from torch_geometric_uotp.segments import Segments
+
+
+class Semiring(Protocol):
+    """What a solver asks of its arithmetic; z has shape [N, H, C]."""
+
+    def scores(self, x: Tensor, t: Tensor) -> Tensor:
+        """Scale scores [N, H, C] by the inverse temperature [H]."""
+
+    def prior(self, log_prior: Tensor) -> Tensor:
+        """The weight of a log prior beside the scores."""
+
+    def mass(self, log_mass: Tensor) -> Tensor:
+        """Masses beside the scores."""
+
+    def nodes(self, z: Tensor, segments: Segments) -> Tensor:
+        """Accumulate over the nodes of each set: [N, H, C] to [G, H, C].
+
+        An empty set gives 0: no node reads it, and 0 is safe to multiply.
+        """
+
+    def channels(self, z: Tensor) -> Tensor:
+        """Accumulate over channels: [..., C] to [...]."""
+
+    def mean(self, z: Tensor, values: Tensor, segments: Segments) -> Tensor:
+        """Average values [N, H, C] over each set with weights exp(z)."""
+
+    def weights(self, z: Tensor, segments: Segments) -> Tensor:
+        """The weights of that average, summing to 1 over each set."""
+
+    def shares(self, log_p: Tensor, log_p0: Tensor) -> Tensor:
+        """Normalise channel masses [G, H, C], ties shared as the prior says."""
+
+
+class LogSumExp:
+    """Finite inverse temperature."""
+
+    def scores(self, x: Tensor, t: Tensor) -> Tensor:
+        return x * t.unsqueeze(-1)
+
+    def prior(self, log_prior: Tensor) -> Tensor:
+        return log_prior
+
+    def mass(self, log_mass: Tensor) -> Tensor:
+        return log_mass.exp()
+
+    def nodes(self, z: Tensor, segments: Segments) -> Tensor:
+        return segments.fill_empty(segments.logsumexp(z), 0)
+
+    def channels(self, z: Tensor) -> Tensor:
+        return z.logsumexp(-1)
+
+    def mean(self, z: Tensor, values: Tensor, segments: Segments) -> Tensor:
+        weights = (z - segments.gather(segments.max(z))).exp()
+        total = segments.fill_empty(segments.sum(weights), 1)
+        return segments.sum(weights * values) / total
+
+    def weights(self, z: Tensor, segments: Segments) -> Tensor:
+        return (z - segments.gather(segments.logsumexp(z))).exp()
+
+    def shares(self, log_p: Tensor, log_p0: Tensor) -> Tensor:
+        return log_p.softmax(-1)
+
+
+class MaxPlus:
+    """Infinite inverse temperature: what is left are maxima and their ties.
+
+    Maxima that are unique give the limit of large t; ties share evenly. The
+    choice is piecewise constant, so nothing here but :meth:`mean`, in its
+    values, carries a gradient.
+    """
+
+    def scores(self, x: Tensor, t: Tensor) -> Tensor:
+        return x.detach()
+
+    def prior(self, log_prior: Tensor) -> Tensor:
+        return torch.zeros_like(log_prior)
+
+    def mass(self, log_mass: Tensor) -> Tensor:
+        return torch.zeros_like(log_mass)
+
+    def nodes(self, z: Tensor, segments: Segments) -> Tensor:
+        return segments.fill_empty(segments.max(z), 0)
+
+    def channels(self, z: Tensor) -> Tensor:
+        return z.detach().amax(-1)
+
+    def mean(self, z: Tensor, values: Tensor, segments: Segments) -> Tensor:
+        return segments.sum(_select(self.weights(z, segments), values))
+
+    def weights(self, z: Tensor, segments: Segments) -> Tensor:
+        ties = (z == segments.gather(segments.max(z))).to(z.dtype)
+        return ties / segments.gather(segments.sum(ties))
+
+    def shares(self, log_p: Tensor, log_p0: Tensor) -> Tensor:
+        ties = log_p == log_p.amax(-1, keepdim=True)
+        return log_p0.expand_as(log_p).masked_fill(~ties, -torch.inf).softmax(-1)
+
+
+def _select(weights: Tensor, values: Tensor) -> Tensor:
+    # An infinite value that is not selected must not turn into 0 * inf.
+    return torch.where(weights > 0, weights * values, 0)
+
+
+LOG_SUM_EXP = LogSumExp()
+MAX_PLUS = MaxPlus()

@@ -1,0 +1,7 @@
+r"""Solvers of the transport problem: ``solver(problem) -> Solution``."""
+
+from torch_geometric_uotp.solvers.badmm import BADMM, Entropy, Quadratic
+from torch_geometric_uotp.solvers.base import Solver
+from torch_geometric_uotp.solvers.sinkhorn import Sinkhorn
+
+__all__ = ["BADMM", "Entropy", "Quadratic", "Sinkhorn", "Solver"]

@@ -1,0 +1,197 @@
+r"""Bregman ADMM for the entropic and the quadratic problem."""
+
+from dataclasses import dataclass, field, replace
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from torch_geometric_uotp.coefficients import Coefficients
+from torch_geometric_uotp.problem import Problem, Solution
+from torch_geometric_uotp.semiring import Semiring
+from torch_geometric_uotp.solvers.base import Solver
+
+
+class Regularizer(Protocol):
+    """How R(P) enters the two subproblems, in units of alpha0.
+
+    ``rho`` is a good start for the penalty: over settings of the coefficients
+    from 0.1 to 10, four steps with it end closest to the optimum.
+    """
+
+    rho: float
+
+    def pull(self, dual: Tensor, s: Tensor) -> Tensor:
+        """What is taken from the scores in the step for P."""
+
+    def kernel(self, log_p: Tensor, dual: Tensor, p: Tensor, rho: Tensor) -> Tensor:
+        """The unnormalised log S of the step for S."""
+
+    def weight(self, rho: Tensor) -> Tensor:
+        """The weight of entropy in the step for S."""
+
+
+class Entropy:
+    r""":math:`R(P) = \langle P, \log P - 1 \rangle`, kept whole in the step for S."""
+
+    rho = 3.0
+
+    def pull(self, dual: Tensor, s: Tensor) -> Tensor:
+        return dual
+
+    def kernel(self, log_p: Tensor, dual: Tensor, p: Tensor, rho: Tensor) -> Tensor:
+        return (dual + rho * log_p) / (1 + rho)
+
+    def weight(self, rho: Tensor) -> Tensor:
+        return 1 + rho
+
+
+class Quadratic:
+    r""":math:`R(P) = \|P\|_F^2`, split as :math:`\langle P, S \rangle`."""
+
+    rho = 1.0
+
+    def pull(self, dual: Tensor, s: Tensor) -> Tensor:
+        return dual + s
+
+    def kernel(self, log_p: Tensor, dual: Tensor, p: Tensor, rho: Tensor) -> Tensor:
+        return log_p + (dual - p) / rho
+
+    def weight(self, rho: Tensor) -> Tensor:
+        return rho
+
+
+@dataclass(frozen=True)
+class State:
+    """Splitting variables and their dual, each of shape [N, H, C]."""
+
+    log_p: Tensor
+    log_s: Tensor
+    s: Tensor
+    dual: Tensor
+
+
+@dataclass(frozen=True)
+class BADMM(Solver):
+    r"""Two-block splitting P = S with Kullback-Leibler proximity.
+
+    From log S = log q0 + log p0 and dual Z = 0, with everything divided by
+    :math:`\alpha_0` (so that all limits of the coefficients are regular), a
+    step is
+
+    .. math::
+        Y &= \log S + (t X - Z - [S]) / \rho, \qquad r_d = \mathrm{LSE}_n Y \\
+        \log P &= Y - r + (1 - s_p) r + s_p \log p_0, \qquad
+        s_p = \frac{r_p}{\rho (1 - r_p) + r_p} \\
+        Y &= (Z + \rho \log P) / (1 + \rho) \;[\text{or } \log P + (Z - P)/\rho],
+        \qquad c_n = \mathrm{LSE}_d Y \\
+        \log S &= Y - c + (1 - s_q) c + s_q \log q_0, \qquad
+        s_q = \frac{r_q}{w (1 - r_q) + r_q}, \; w = 1 + \rho \;[\rho] \\
+        Z &\leftarrow Z + \rho (P - S)
+
+    where brackets belong to the quadratic regulariser, and P and S are divided
+    by their mass. The marginal terms are folded into the two subproblems in
+    closed form (`"Bregman Alternating Direction Method of Multipliers"
+    <https://arxiv.org/abs/1306.3203>`_). The output is that of P.
+
+    The residual is the larger of the total variation between P and S and of
+    that between S and the S before it.
+
+    Args:
+        num_steps (int): K. (default: :obj:`4`)
+        regularizer (Regularizer): :class:`Entropy` or :class:`Quadratic`.
+            (default: entropy)
+    """
+
+    regularizer: Regularizer = field(default_factory=Entropy)
+
+    def rows(self, channels: int, normalize: bool) -> dict[str, int]:
+        steps = self.num_steps
+        channel_steps = steps - 1 if normalize else steps
+        return {
+            "t": steps,
+            "r_p": 0 if channels == 1 else channel_steps,
+            "r_q": steps - 1,
+            "rho": steps,
+        }
+
+    def solve(self, problem: Problem, ring: Semiring) -> Solution:
+        if problem.coefficients.rho is None:
+            raise ValueError("BADMM needs coefficients with 'rho' (got none)")
+        state = _start(problem, ring)
+        last = self.num_steps - 1
+        for k in range(last):
+            state = self._step_p(problem, ring, k, state)
+            state = self._step_s(problem, ring, k, state)
+        state = self._step_p(problem, ring, last, state)
+
+        def residual() -> Tensor:
+            after = self._step_s(problem, ring, last, state)
+            return _residual(problem, ring, state, after)
+
+        return Solution(
+            pooled=ring.mean(state.log_p, problem.values, problem.segments).flatten(1),
+            segments=problem.segments,
+            heads=problem.scores.size(1),
+            make_plan=lambda: _plan(problem, ring, state),
+            make_residual=residual,
+        )
+
+    def _step_p(self, problem: Problem, ring: Semiring, k: int, state: State) -> State:
+        step = problem.coefficients.step(k)
+        rho = _weight(step)
+        pull = self.regularizer.pull(state.dual, state.s)
+        y = state.log_s + (ring.scores(problem.scores, step.t) - pull) / rho
+        s_p = _share(step.r_p.unsqueeze(-1), rho)
+        r = ring.nodes(y, problem.segments)
+        shift = s_p * (ring.prior(problem.log_p0) - r)
+        log_p = _normalise(y + problem.segments.gather(shift), ring, problem)
+        return replace(state, log_p=log_p)
+
+    def _step_s(self, problem: Problem, ring: Semiring, k: int, state: State) -> State:
+        step = problem.coefficients.step(k)
+        rho = _weight(step)
+        p = ring.mass(state.log_p)
+        y = self.regularizer.kernel(state.log_p, state.dual, p, rho)
+        s_q = _share(step.r_q.unsqueeze(-1), self.regularizer.weight(rho))
+        prior = ring.prior(problem.log_q0).unsqueeze(-1)
+        y = y + s_q * (prior - ring.channels(y).unsqueeze(-1))
+        log_s = _normalise(y, ring, problem)
+        s = ring.mass(log_s)
+        return State(state.log_p, log_s, s, state.dual + rho * (p - s))
+
+
+def _weight(step: Coefficients) -> Tensor:
+    assert step.rho is not None
+    return step.rho.unsqueeze(-1)
+
+
+def _share(fidelity: Tensor, weight: Tensor) -> Tensor:
+    """alpha / (weight + alpha), both relative to alpha0."""
+    return fidelity / (weight * (1 - fidelity) + fidelity)
+
+
+def _start(problem: Problem, ring: Semiring) -> State:
+    priors = ring.prior(problem.log_q0).unsqueeze(-1) + ring.prior(problem.log_p0)
+    log_s = priors.expand_as(problem.scores)
+    dual = torch.zeros_like(problem.scores)
+    return State(log_p=log_s, log_s=log_s, s=ring.mass(log_s), dual=dual)
+
+
+def _normalise(log_mass: Tensor, ring: Semiring, problem: Problem) -> Tensor:
+    total = ring.channels(ring.nodes(log_mass, problem.segments))
+    return log_mass - problem.segments.gather(total).unsqueeze(-1)
+
+
+def _plan(problem: Problem, ring: Semiring, state: State) -> Tensor:
+    log_p = ring.nodes(state.log_p, problem.segments)
+    shares = ring.shares(log_p, problem.log_p0)
+    weights = ring.weights(state.log_p, problem.segments)
+    return (problem.segments.gather(shares) * weights).flatten(1)
+
+
+def _residual(problem: Problem, ring: Semiring, before: State, after: State) -> Tensor:
+    split = (ring.mass(after.log_p) - after.s).abs().sum(-1)
+    moved = (after.s - before.s).abs().sum(-1)
+    sums = problem.segments.sum(torch.stack([split, moved], -1))
+    return sums.amax(-1) / 2

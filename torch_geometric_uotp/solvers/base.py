@@ -1,0 +1,67 @@
+r"""What solvers share: a number of steps, and the limit of infinite t."""
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+
+import torch
+
+from torch_geometric_uotp.problem import Problem, Solution
+from torch_geometric_uotp.semiring import LOG_SUM_EXP, MAX_PLUS, Semiring
+
+
+@dataclass(frozen=True)
+class Solver(ABC):
+    """A fixed number of unrolled steps, applied to a problem by calling it.
+
+    Args:
+        num_steps (int): K. (default: :obj:`4`)
+
+    Raises:
+        ValueError: If ``num_steps`` is not positive.
+    """
+
+    num_steps: int = 4
+
+    def __post_init__(self) -> None:
+        if self.num_steps < 1:
+            raise ValueError(f"'num_steps' must be at least 1 (got {self.num_steps})")
+
+    def __call__(self, problem: Problem) -> Solution:
+        """Solve the problem, heads of finite and of infinite t alike."""
+        soft = self.solve(problem.detach_hard_heads(), LOG_SUM_EXP)
+        if problem.coefficients.hard is None:
+            return soft
+        return _join(problem, self.solve(problem, MAX_PLUS), soft)
+
+    @abstractmethod
+    def rows(self, channels: int, normalize: bool) -> dict[str, int]:
+        """How many steps' values of each coefficient the output depends on.
+
+        Args:
+            channels (int): C, channels a head.
+            normalize (bool): Whether the output is normalised.
+        """
+
+    @abstractmethod
+    def solve(self, problem: Problem, ring: Semiring) -> Solution:
+        """Run the recursion in the given arithmetic."""
+
+
+def _join(problem: Problem, hard: Solution, soft: Solution) -> Solution:
+    """Take heads of infinite t from ``hard``, the others from ``soft``.
+
+    At infinite t the output no longer depends on the coefficients to first
+    order. They borrow the gradient of the soft problem at the finite t that
+    :class:`Coefficients` holds for such heads, so that they can leave the limit.
+    """
+    heads = problem.coefficients.hard
+    assert heads is not None
+    channels = heads.repeat_interleave(problem.scores.size(-1))
+    borrowed = soft.pooled - soft.pooled.detach()
+    return Solution(
+        pooled=torch.where(channels, hard.pooled + borrowed, soft.pooled),
+        segments=problem.segments,
+        heads=problem.scores.size(1),
+        make_plan=lambda: torch.where(channels, hard.plan, soft.plan),
+        make_residual=lambda: torch.where(heads, hard.residual, soft.residual),
+    )

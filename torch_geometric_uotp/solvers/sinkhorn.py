@@ -1,0 +1,98 @@
+r"""Sinkhorn scaling for the entropic problem."""
+
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from torch_geometric_uotp.problem import Problem, Solution
+from torch_geometric_uotp.semiring import Semiring
+from torch_geometric_uotp.solvers.base import Solver
+
+
+@dataclass(frozen=True)
+class Sinkhorn(Solver):
+    r"""Alternating maximisation of the dual, in the log domain.
+
+    With the regulariser :math:`R(P) = \langle P, \log P - 1 \rangle` the plan
+    is :math:`P_{nd} = \exp(t x_{nd} + a_d + b_n)` up to its mass. Starting
+    from a = 0, each step updates b and then a from the new b:
+
+    .. math::
+        b_n &\leftarrow r_q (\log q_{0n} - \mathrm{LSE}_d(t x_{nd} + a_d)) \\
+        a_d &\leftarrow r_p (\log p_{0d} - \mathrm{LSE}_n(t x_{nd} + b_n))
+
+    (`"Scaling Algorithms for Unbalanced Transport Problems"
+    <https://arxiv.org/abs/1607.05816>`_, with scaled potentials). Normalising
+    channels cancels a, so the output needs b alone:
+
+    .. math::
+        f_d = \sum_n \mathrm{softmax}_n(t x_{nd} + b_n) \, x_{nd}.
+
+    The residual is that of the optimality condition for b, at the a that is
+    optimal for it: half the range over the set of
+    :math:`b_n - r_q (\log q_{0n} - \mathrm{LSE}_d)`. A constant in b changes
+    the mass alone, which is fixed, so it does not count.
+
+    Args:
+        num_steps (int): K. (default: :obj:`4`)
+    """
+
+    def rows(self, channels: int, normalize: bool) -> dict[str, int]:
+        if channels == 1:
+            # The potential of a single channel is a constant, which cancels:
+            # nothing that happens before the last step reaches the output.
+            return {"t": 1, "r_p": 0, "r_q": 1}
+        steps = self.num_steps
+        return {"t": steps, "r_p": steps - 1 if normalize else steps, "r_q": steps}
+
+    def solve(self, problem: Problem, ring: Semiring) -> Solution:
+        a: Tensor | None = None
+        for k in range(self.num_steps - 1):
+            b = _node_potential(problem, ring, k, a)
+            a = _channel_potential(problem, ring, k, b)
+        last = self.num_steps - 1
+        b = _node_potential(problem, ring, last, a)
+        z = _logits(problem, ring, last, b)
+        return Solution(
+            pooled=ring.mean(z, problem.values, problem.segments).flatten(1),
+            segments=problem.segments,
+            heads=problem.scores.size(1),
+            make_plan=lambda: _plan(problem, ring, last, b),
+            make_residual=lambda: _residual(problem, ring, last, b),
+        )
+
+
+def _logits(problem: Problem, ring: Semiring, k: int, b: Tensor) -> Tensor:
+    t = problem.coefficients.step(k).t
+    return ring.scores(problem.scores, t) + b.unsqueeze(-1)
+
+
+def _node_potential(
+    problem: Problem, ring: Semiring, k: int, a: Tensor | None
+) -> Tensor:
+    step = problem.coefficients.step(k)
+    z = ring.scores(problem.scores, step.t)
+    if a is not None:
+        z = z + problem.segments.gather(a)
+    return step.r_q * (ring.prior(problem.log_q0) - ring.channels(z))
+
+
+def _channel_potential(problem: Problem, ring: Semiring, k: int, b: Tensor) -> Tensor:
+    lse = ring.nodes(_logits(problem, ring, k, b), problem.segments)
+    r_p = problem.coefficients.step(k).r_p.unsqueeze(-1)
+    return r_p * (ring.prior(problem.log_p0) - lse)
+
+
+def _plan(problem: Problem, ring: Semiring, k: int, b: Tensor) -> Tensor:
+    segments = problem.segments
+    z = _logits(problem, ring, k, b)
+    log_p = _channel_potential(problem, ring, k, b) + ring.nodes(z, segments)
+    shares = ring.shares(log_p, problem.log_p0)
+    return (segments.gather(shares) * ring.weights(z, segments)).flatten(1)
+
+
+def _residual(problem: Problem, ring: Semiring, k: int, b: Tensor) -> Tensor:
+    a = _channel_potential(problem, ring, k, b)
+    gap = b - _node_potential(problem, ring, k, a)
+    span = problem.segments.max(gap) + problem.segments.max(-gap)
+    return problem.segments.fill_empty(span / 2, 0)

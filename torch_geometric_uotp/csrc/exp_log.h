@@ -33,7 +33,10 @@ template <> struct Format<double> {
   static constexpr double range = 1200, smallest_sum = 1e-280, largest_sum = 1e280;
 };
 
-template <class T, int N> inline Vec<T> polynomial(const T (&coefficient)[N], Vec<T> at) {
+// Inlined, so that the constants stay in registers over the loop around.
+#define UOTP_INLINE inline __attribute__((always_inline))
+
+template <class T, int N> UOTP_INLINE Vec<T> polynomial(const T (&coefficient)[N], Vec<T> at) {
   Vec<T> value = splat(coefficient[N - 1]);
 #pragma GCC unroll 16
   for (int i = N - 2; i >= 0; --i) value = value * at + coefficient[i];
@@ -41,17 +44,17 @@ template <class T, int N> inline Vec<T> polynomial(const T (&coefficient)[N], Ve
 }
 
 // 2^y for |y| within the range of normal exponents: the only exponential of the inner loops.
-template <class T> inline Vec<T> exp2_bounded(Vec<T> y) {
+template <class T> UOTP_INLINE Vec<T> exp2_bounded(Vec<T> y) {
   using F = Format<T>;
   const Vec<T> shifted = y + F::shifter;  // the nearest integer, in the low bits of the mantissa
   const Vec<T> power = polynomial(F::exp2, y - (shifted - F::shifter));
   return bit_cast<Vec<T>>(bit_cast<Bits<T>>(power) + (bit_cast<Bits<T>>(shifted) << F::mantissa));
 }
 
-template <class T> inline Vec<T> power_of_two(Bits<T> exponent) { return bit_cast<Vec<T>>((exponent + Format<T>::bias) << Format<T>::mantissa); }
+template <class T> UOTP_INLINE Vec<T> power_of_two(Bits<T> exponent) { return bit_cast<Vec<T>>((exponent + Format<T>::bias) << Format<T>::mantissa); }
 
 // e^x for every x: denormal results, overflow, infinities and NaN included.
-template <class T> inline Vec<T> exp(Vec<T> x) {
+template <class T> UOTP_INLINE Vec<T> exp(Vec<T> x) {
   using F = Format<T>;
   constexpr T limit = T(1.3) * F::bias;  // beyond it every result is 0 or infinity, and two factors of 2^n can still say so
   const Vec<T> bounded = maximum<T>(minimum<T>(x, splat(limit)), splat(-limit));
@@ -63,7 +66,7 @@ template <class T> inline Vec<T> exp(Vec<T> x) {
 }
 
 // log x for every x: -inf at 0, NaN below, denormal arguments included.
-template <class T> inline Vec<T> log(Vec<T> x) {
+template <class T> UOTP_INLINE Vec<T> log(Vec<T> x) {
   using F = Format<T>;
   constexpr T scale = T(int64_t(1) << F::mantissa);
   const auto tiny = x < F::smallest_normal;

@@ -54,6 +54,15 @@ void check_layout(const Tensor& ptr, const Optional& order, int64_t nodes) {
   STD_TORCH_CHECK(valid, "order must name nodes in [0, ", nodes, ")");
 }
 
+// Null if every node is in its place, which spares the kernels a look-up.
+const int64_t* places(const Optional& order) {
+  const auto* place = static_cast<const int64_t*>(data(order));
+  if (!place) return nullptr;
+  for (int64_t n = 0; n < order->numel(); ++n)
+    if (place[n] != n) return place;
+  return nullptr;
+}
+
 struct Arguments {
   const Tensor& scores;
   const Optional& values;
@@ -64,40 +73,40 @@ struct Arguments {
   int64_t steps;
 
   int64_t nodes() const { return scores.size(0); }
-  int64_t channels() const { return scores.size(1); }
+  int64_t heads() const { return scores.size(1); }
+  int64_t width() const { return scores.size(2); }
   int64_t sets() const { return ptr.numel() - 1; }
-  int64_t heads() const { return t.size(2); }
   ScalarType compute() const { return scores.scalar_type() == ScalarType::Double ? ScalarType::Double : ScalarType::Float; }
   Tensor empty(std::vector<int64_t> sizes) const { return torch::stable::new_empty(scores, sizes, compute()); }
   Tensor zeros(std::vector<int64_t> sizes) const { return torch::stable::new_zeros(scores, sizes, compute()); }
 
   void check() const {
     check_tensor(scores, "x", scores.scalar_type());
-    STD_TORCH_CHECK(scores.dim() == 2 && steps > 0, "x must be [N, D] and num_steps positive");
-    if (values) check_tensor(*values, "values", scores.scalar_type()), check_sizes(*values, "values", {nodes(), channels()});
+    STD_TORCH_CHECK(scores.dim() == 3 && heads() > 0 && width() > 0 && steps > 0, "x must be [N, heads, channels] and num_steps positive");
+    if (values) check_tensor(*values, "values", scores.scalar_type()), check_sizes(*values, "values", {nodes(), heads(), width()});
     check_layout(ptr, order, nodes());
     check_coefficient(t, "t"), check_coefficient(r_p, "r_p"), check_coefficient(r_q, "r_q");
-    STD_TORCH_CHECK(heads() > 0 && channels() % heads() == 0, "heads must divide the ", channels(), " channels");
-    if (log_p0) check_tensor(*log_p0, "log_p0", compute()), check_sizes(*log_p0, "log_p0", {heads(), channels() / heads()});
+    if (log_p0) check_tensor(*log_p0, "log_p0", compute()), check_sizes(*log_p0, "log_p0", {heads(), width()});
     if (log_q0) check_tensor(*log_q0, "log_q0", compute()), check_sizes(*log_q0, "log_q0", {nodes(), heads()});
   }
 
+  // [rows, heads], or [rows, sets, heads] where every set has its own.
   void check_coefficient(const Tensor& tensor, const char* name) const {
     check_tensor(tensor, name, compute());
-    STD_TORCH_CHECK(tensor.dim() == 3, name, " must be [1 or num_steps, 1 or sets, heads]");
-    const int64_t shared_step = tensor.size(0) == 1 ? 1 : steps, shared_set = tensor.size(1) == 1 ? 1 : sets();
-    check_sizes(tensor, name, {shared_step, shared_set, heads()});
+    const bool valid = (tensor.dim() == 2 || (tensor.dim() == 3 && tensor.size(1) == sets())) && tensor.size(0) >= 1 &&
+                       tensor.size(0) <= steps && tensor.size(tensor.dim() - 1) == heads();
+    STD_TORCH_CHECK(valid, name, " must be [rows, ", heads(), "] or [rows, ", sets(), ", ", heads(), "] with 1 to ", steps, " rows");
   }
 
   template <class T, class P = const T> Coefficient<P> coefficient(const Tensor& tensor) const {
-    const int64_t in_step = tensor.size(1) * heads();
-    return {data<P>(tensor), tensor.size(0) == 1 ? 0 : in_step, tensor.size(1) == 1 ? 0 : heads()};
+    const bool of_sets = tensor.dim() == 3;
+    return {data<P>(tensor), tensor.size(0), (of_sets ? sets() : 1) * heads(), of_sets ? heads() : 0};
   }
 
   template <class S, class T> Sinkhorn<S, T> sinkhorn() const {
     const Batch<S, T> batch{static_cast<const S*>(scores.const_data_ptr()), static_cast<const S*>(data(values)),
-                            static_cast<const int64_t*>(ptr.const_data_ptr()), static_cast<const int64_t*>(data(order)),
-                            sets(), heads(), channels() / heads(), steps,
+                            static_cast<const int64_t*>(ptr.const_data_ptr()), places(order),
+                            sets(), heads(), width(), steps,
                             static_cast<const T*>(data(log_p0)), static_cast<const T*>(data(log_q0))};
     return {batch, coefficient<T>(t), coefficient<T>(r_p), coefficient<T>(r_q), t.size(0) == 1};
   }
@@ -114,15 +123,15 @@ template <class F> void for_dtype(const Tensor& scores, F f) {
   }
 }
 
-// The gradient of a coefficient shared by the sets, from those of every set.
+// The gradient of a coefficient, from those of every set.
 template <class T> Tensor over_sets(const Arguments& of, const Tensor& coefficient, const Tensor& each) {
-  if (coefficient.size(1) == of.sets()) return each;
-  Tensor total = of.zeros({coefficient.size(0), 1, of.heads()});
-  for (int64_t step = 0; step < coefficient.size(0); ++step)
+  if (coefficient.dim() == 3) return each;
+  Tensor total = of.empty({coefficient.size(0), of.heads()});
+  for (int64_t row = 0; row < coefficient.size(0); ++row)
     for (int64_t head = 0; head < of.heads(); ++head) {
       double sum = 0;
-      for (int64_t set = 0; set < of.sets(); ++set) sum += data<T>(each)[(step * of.sets() + set) * of.heads() + head];
-      data<T>(total)[step * of.heads() + head] = T(sum);
+      for (int64_t set = 0; set < of.sets(); ++set) sum += data<T>(each)[(row * of.sets() + set) * of.heads() + head];
+      data<T>(total)[row * of.heads() + head] = T(sum);
     }
   return total;
 }
@@ -132,9 +141,9 @@ std::tuple<Tensor, Tensor, Tensor, Tensor> sinkhorn_forward(
     const Optional& log_p0, const Optional& log_q0, int64_t num_steps) {
   const Arguments arguments{x, values, ptr, order, t, r_p, r_q, log_p0, log_q0, num_steps};
   arguments.check();
-  const int64_t sets = arguments.sets(), heads = arguments.heads();
-  Tensor pooled = arguments.empty({sets, x.size(1)}), bias = arguments.empty({x.size(0), heads});
-  Tensor log_sums = arguments.empty({num_steps, sets, x.size(1)}), centre = arguments.empty({sets, heads});
+  const int64_t sets = arguments.sets(), heads = arguments.heads(), width = arguments.width();
+  Tensor pooled = arguments.empty({sets, heads, width}), bias = arguments.empty({x.size(0), heads});
+  Tensor log_sums = arguments.empty({num_steps, sets, heads, width}), centre = arguments.empty({sets, heads});
   for_dtype(x, [&](const auto& table, auto stored, auto computed) {
     using S = decltype(stored);
     using T = decltype(computed);
@@ -150,14 +159,14 @@ std::tuple<Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor> sinkhorn_back
     const Tensor& centre) {
   const Arguments arguments{x, values, ptr, order, t, r_p, r_q, log_p0, log_q0, num_steps};
   arguments.check();
-  const int64_t sets = arguments.sets(), heads = arguments.heads();
-  check_tensor(grad, "grad", arguments.compute()), check_sizes(grad, "grad", {sets, x.size(1)});
-  check_tensor(pooled, "pooled", arguments.compute()), check_sizes(pooled, "pooled", {sets, x.size(1)});
-  check_tensor(log_sums, "log_sums", arguments.compute()), check_sizes(log_sums, "log_sums", {num_steps, sets, x.size(1)});
+  const int64_t sets = arguments.sets(), heads = arguments.heads(), width = arguments.width();
+  check_tensor(grad, "grad", arguments.compute()), check_sizes(grad, "grad", {sets, heads, width});
+  check_tensor(pooled, "pooled", arguments.compute()), check_sizes(pooled, "pooled", {sets, heads, width});
+  check_tensor(log_sums, "log_sums", arguments.compute()), check_sizes(log_sums, "log_sums", {num_steps, sets, heads, width});
   check_tensor(centre, "centre", arguments.compute()), check_sizes(centre, "centre", {sets, heads});
   Tensor d_x = torch::stable::empty_like(x), d_values = values ? torch::stable::empty_like(x) : arguments.empty({0});
   Tensor d_t = arguments.zeros({t.size(0), sets, heads}), d_r_p = arguments.zeros({r_p.size(0), sets, heads}), d_r_q = arguments.zeros({r_q.size(0), sets, heads});
-  Tensor d_log_p0 = log_p0 ? arguments.zeros({sets, x.size(1)}) : arguments.empty({0});
+  Tensor d_log_p0 = log_p0 ? arguments.zeros({sets, heads, width}) : arguments.empty({0});
   Tensor d_log_q0 = log_q0 ? arguments.zeros({x.size(0), heads}) : arguments.empty({0});
   for_dtype(x, [&](const auto& table, auto stored, auto computed) {
     using S = decltype(stored);
@@ -169,6 +178,23 @@ std::tuple<Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor> sinkhorn_back
     d_t = over_sets<T>(arguments, t, d_t), d_r_p = over_sets<T>(arguments, r_p, d_r_p), d_r_q = over_sets<T>(arguments, r_q, d_r_q);
   });
   return {d_x, d_values, d_t, d_r_p, d_r_q, d_log_p0, d_log_q0};
+}
+
+// The layout of nodes in any order: ptr, and order, the node at each place of the batch sorted by set (stable).
+std::tuple<Tensor, Tensor> layout(const Tensor& index, int64_t num_sets) {
+  check_tensor(index, "index", ScalarType::Long);
+  const int64_t nodes = index.numel();
+  const auto* set = static_cast<const int64_t*>(index.const_data_ptr());
+  Tensor ptr = torch::stable::new_zeros(index, {num_sets + 1}), order = torch::stable::new_empty(index, {nodes});
+  int64_t *start = data<int64_t>(ptr), *place = data<int64_t>(order);
+  for (int64_t n = 0; n < nodes; ++n) {
+    STD_TORCH_CHECK(set[n] >= 0 && set[n] < num_sets, "index must lie in [0, ", num_sets, ")");
+    ++start[set[n] + 1];
+  }
+  for (int64_t g = 0; g < num_sets; ++g) start[g + 1] += start[g];
+  std::vector<int64_t> next(start, start + num_sets);
+  for (int64_t n = 0; n < nodes; ++n) place[next[set[n]]++] = n;
+  return {ptr, order};
 }
 
 std::string instruction_set() { return kernels().name; }
@@ -183,11 +209,13 @@ STABLE_TORCH_LIBRARY(uotp, library) {
   library.def(
       "sinkhorn_backward(Tensor grad, Tensor x, Tensor? values, Tensor ptr, Tensor? order, Tensor t, Tensor r_p, Tensor r_q, Tensor? log_p0, "
       "Tensor? log_q0, int num_steps, Tensor pooled, Tensor log_sums, Tensor centre) -> (Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor)");
+  library.def("layout(Tensor index, int num_sets) -> (Tensor, Tensor)");
   library.def("instruction_set() -> str");
 }
 
 STABLE_TORCH_LIBRARY_IMPL(uotp, CPU, library) {
   library.impl("sinkhorn_forward", TORCH_BOX(&uotp::sinkhorn_forward));
+  library.impl("layout", TORCH_BOX(&uotp::layout));
   library.impl("sinkhorn_backward", TORCH_BOX(&uotp::sinkhorn_backward));
 }
 

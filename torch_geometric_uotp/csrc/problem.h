@@ -4,11 +4,13 @@
 
 namespace uotp {
 
-// A coefficient of every step, set and head: a stride of 0 shares it. Heads are contiguous.
+// A coefficient of every step, set and head. The last row serves the steps beyond it; a set stride of 0 shares all. Heads are contiguous.
 template <class T> struct Coefficient {
   T* value;
-  int64_t step_stride, set_stride;
-  T& at(int64_t step, int64_t set, int64_t head) const { return value[step * step_stride + set * set_stride + head]; }
+  int64_t rows, row_stride, set_stride;
+  T& at(int64_t step, int64_t set, int64_t head) const {
+    return value[(step < rows ? step : rows - 1) * row_stride + set * set_stride + head];
+  }
 };
 
 // S: how the tensors are stored, T: in what they are computed. N nodes, G sets, D = heads x width channels.

@@ -57,10 +57,12 @@ template <class T> class Carver {
 template <class S, class T> struct Rows {
   int64_t set, head, begin, count, width, padded, stride;
   const int64_t* order;
+  T uniform_p0, uniform_q0;  // logarithms of the uniform priors
 
   Rows(const Batch<S, T>& batch, int64_t set, int64_t head)
       : set(set), head(head), begin(batch.ptr[set]), count(batch.ptr[set + 1] - begin), width(batch.width),
-        padded(round_up(width, W<T>)), stride(batch.heads * width), order(batch.order) {}
+        padded(round_up(width, W<T>)), stride(batch.heads * width), order(batch.order),
+        uniform_p0(-T(__builtin_log(double(width)))), uniform_q0(-T(__builtin_log(double(count)))) {}
 
   int64_t node(int64_t n) const { return order ? order[begin + n] : begin + n; }
   template <class P> P* row(P* tensor, int64_t n) const { return tensor + node(n) * stride + head * width; }

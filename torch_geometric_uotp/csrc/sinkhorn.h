@@ -20,7 +20,6 @@ template <class S, class T> void clear(const Sinkhorn<S, T>& problem, const Sink
 template <class S, class T> void sinkhorn_forward(const Sinkhorn<S, T>& problem, const SinkhornForward<S, T>& out, const Parallel& parallel) {
   for_sets(problem.batch, parallel, [&](const Rows<S, T>& rows, const Parallel* inside) {
     if (!rows.count) clear(problem, out, rows);
-    else if (is_max(problem, rows)) SinkhornMaxSet<S, T>(problem, rows).forward(out);
     else if (!SinkhornForwardSet<S, T>(problem, out, rows, inside).solve()) SinkhornLogForwardSet<S, T>(problem, out, rows, inside).solve();
   });
 }
@@ -29,8 +28,7 @@ template <class S, class T> void sinkhorn_backward(const Sinkhorn<S, T>& problem
   for_sets(problem.batch, parallel, [&](const Rows<S, T>& rows, const Parallel* inside) {
     const T centre = io.centre[rows.set * rows.heads() + rows.head];
     if (!rows.count) return;
-    if (is_max(problem, rows)) SinkhornMaxSet<S, T>(problem, rows).backward(io);
-    else if (centre == centre) SinkhornBackwardSet<S, T>(problem, io, rows, inside).solve();
+    if (centre == centre) SinkhornBackwardSet<S, T>(problem, io, rows, inside).solve();
     else SinkhornLogBackwardSet<S, T>(problem, io, rows, inside).solve();
   });
 }

@@ -20,7 +20,7 @@ template <class S, class T> class SinkhornBackwardSet {
  public:
   SinkhornBackwardSet(const Sinkhorn<S, T>& problem, const SinkhornBackward<S, T>& io, const Rows<S, T>& rows, const Parallel* parallel)
       : problem_(problem), io_(io), rows_(rows), parallel_(parallel), steps_(problem.batch.steps), group_(problem.shared_t ? steps_ : 1),
-        nodes_(round_up(rows.count, W<T>)), e_{rows, problem.batch.scores, io.centre[rows.set * rows.heads() + rows.head], nullptr, true, 0} {
+        nodes_(round_up(rows.count, W<T>)), e_{rows, problem.batch.scores, io.centre[rows.set * rows.heads() + rows.head], nullptr, true, 0, 0} {
     T* memory = nullptr;
     const bool staged = !kDirect && group_ < steps_;
     for (int pass = 0; pass < 2; ++pass) {
@@ -98,27 +98,31 @@ template <class S, class T> class SinkhornBackwardSet {
   // b anew, its adjoint (3) or (2), B, and the block's share of (1).
   template <bool output> void sweep(int64_t step, const Block<S, T>& block, const T* e, T* part) {
     const T *alpha = alpha_ + slot(step) * rows_.padded, *adjoint = a_adjoint_ + slot(step) * rows_.padded;
-    Vec<T> row[2];
+    PerNode<T> log_q0, row[2];
     if (output) output_products(block, e, alpha, row);
     else row_products<T, 2>(e, block.count, rows_.padded, {alpha, adjoint}, row);
+    node_prior(problem_.batch, block, log_q0);
     const T r_q = coefficient(problem_.r_q, step);
-    const Vec<T> slack = node_prior(problem_.batch, block) - log<T>(row[0]), beta = exp<T>(r_q * slack), d_b = beta * row[1];
-    const auto there = first<T>(block.count);
     T *betas = beta_ + slot(step) * nodes_ + block.first, *b_adjoint = b_adjoint_ + slot(step) * nodes_ + block.first;
-    store(betas, beta);
-    store(b_adjoint, there ? -r_q * d_b / row[0] : Vec<T>{});
-    if (!block.first) first_slack_ = slack[0];
-    T* d_r_q = part + rows_.padded;
-    store(d_r_q, load(d_r_q) + (there ? d_b * slack : Vec<T>{}));
-    store(d_r_q + W<T>, load(d_r_q + W<T>) + (there ? d_b : Vec<T>{}));
-    block.for_nodes(io_.d_log_q0, r_q * d_b, [](T& to, T value) { to += value; });
+    Vec<T> d_r_q = load(part + rows_.padded), total = load(part + rows_.padded + W<T>);
+    for (int i = 0; i < block.count; i += W<T>) {
+      const Vec<T> row_sum = load(row[0].value + i), slack = load(log_q0.value + i) - log<T>(row_sum), beta = exp<T>(r_q * slack);
+      const Vec<T> d_b = beta * load(row[1].value + i);
+      const auto there = first<T>(block.count - i);
+      if (!block.first && !i) first_slack_ = slack[0];
+      d_r_q += there ? d_b * slack : Vec<T>{}, total += there ? d_b : Vec<T>{};
+      store(betas + i, beta), store(b_adjoint + i, there ? -r_q * d_b / row_sum : Vec<T>{}), store(row[1].value + i, d_b);
+    }
+    store(part + rows_.padded, d_r_q), store(part + rows_.padded + W<T>, total);
+    if (io_.d_log_q0)
+      for (int i = 0; i < block.count; ++i) io_.d_log_q0[block.node(i)] += r_q * row[1][i];
     if (step) column_products(e, block.count, rows_.padded, b_adjoint, part);
   }
 
   // The sums over channels of E alpha and, in (3), E O (x - f).
-  void output_products(const Block<S, T>& block, const T* e, const T* alpha, Vec<T> (&row)[2]) const {
-    const S* x[W<T>];
-    for (int i = 0; i < W<T>; ++i) x[i] = block.row(values(), i < block.count ? i : 0);
+  void output_products(const Block<S, T>& block, const T* e, const T* alpha, PerNode<T> (&row)[2]) const {
+    const S* x[kRows];
+    for (int i = 0; i < round_up(block.count, kPanel<T>); ++i) x[i] = block.row(values(), i < block.count ? i : 0);
     panel_sums<T, 2>(block.count, rows_.padded, row, [&](Vec<T> (&total)[2][kPanel<T>], int i, int64_t at) {
       const int lanes = int(smaller(W<T>, rows_.width - at));
       const Vec<T> weight = load(alpha + at), output = load(output_ + at), mean = load(mean_ + at);

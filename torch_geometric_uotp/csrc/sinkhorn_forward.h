@@ -22,7 +22,7 @@ template <class S, class T> struct Exponentials {
   T centre;
   T* held;
   bool fresh;  // E has to be formed, or formed anew, in this sweep
-  T scale;     // t log2(e)
+  T scale, shift;  // 2^(scale x - shift) = E
 
   T* of(const Block<S, T>& block) const {
     T* e = held ? held + block.first * rows.padded : spare();
@@ -31,13 +31,13 @@ template <class S, class T> struct Exponentials {
   }
 
   // A tile of the thread that works on a block, behind the one for E.
-  T* tile() const { return spare() + W<T> * rows.padded; }
+  T* tile() const { return spare() + block_rows(rows) * rows.padded; }
 
   void form(const Block<S, T>& block, T* e) const {
     for (int i = 0; i < block.count; ++i) {
       const S* x = block.row(scores, i);
       for_columns<T>(rows.width, [&](int64_t column, int lanes) {
-        const Vec<T> value = exp2_bounded<T>((load(x + column, lanes) - centre) * scale);
+        const Vec<T> value = exp2_bounded<T>(load(x + column, lanes) * scale - shift);
         store(e + i * rows.padded + column, lanes == W<T> ? value : first<T>(lanes) ? value : Vec<T>{});
       });
     }
@@ -47,12 +47,12 @@ template <class S, class T> struct Exponentials {
 
   // Before a sweep of a step with coefficient t; `again`: E of the step before still holds.
   void start(T t, bool again) {
-    scale = t * Format<T>::log2e;
+    scale = t * Format<T>::log2e, shift = scale * centre;
     fresh = !held || !again;
   }
 
  private:
-  T* spare() const { return block_scratch().template at_least<T>(2 * W<T> * rows.padded); }
+  T* spare() const { return block_scratch().template at_least<T>(2 * block_rows(rows) * rows.padded); }
 };
 
 // The smallest and largest score of a set; false if one is not finite.
@@ -92,13 +92,10 @@ template <class S, class T> inline void channel_weights(const Sinkhorn<S, T>& pr
   for (int64_t column = 0; column < rows.padded; column += W<T>) store(alpha + column, exp<T>(load(alpha + column) - largest<T>(most)));
 }
 
-// (1): the vector of b, given that of the row sums.
-template <class T> inline Vec<T> node_bias(T r_q, Vec<T> log_q0, Vec<T> row_sum) { return r_q * (log_q0 - log<T>(row_sum)); }
-
 template <class S, class T> class SinkhornForwardSet {
  public:
   SinkhornForwardSet(const Sinkhorn<S, T>& problem, const SinkhornForward<S, T>& out, const Rows<S, T>& rows, const Parallel* parallel)
-      : problem_(problem), out_(out), rows_(rows), parallel_(parallel), e_{rows, problem.batch.scores, 0, nullptr, true, 0} {
+      : problem_(problem), out_(out), rows_(rows), parallel_(parallel), e_{rows, problem.batch.scores, 0, nullptr, true, 0, 0} {
     T* memory = nullptr;
     for (int pass = 0; pass < 2; ++pass) {
       Carver<T> carver(memory);
@@ -148,20 +145,23 @@ template <class S, class T> class SinkhornForwardSet {
   // Both halves of a step on a block: b from the row sums, then the block's share of the column sums, last of all weighted by x.
   template <bool last> void sweep(int64_t step, const Block<S, T>& block, T* column) {
     const T* e = e_.of(block);
-    Vec<T> row_sum[1];
+    PerNode<T> log_q0, row_sum[1], beta, bias;
     row_products<T, 1>(e, block.count, rows_.padded, {alpha_}, row_sum);
-    const Vec<T> b = node_bias(problem_.r_q.at(step, rows_.set, rows_.head), node_prior(problem_.batch, block), row_sum[0]);
-    alignas(kBytes) T beta[W<T>];
-    store(beta, exp<T>(b));
+    node_prior(problem_.batch, block, log_q0);
+    const T r_q = problem_.r_q.at(step, rows_.set, rows_.head);
+    for (int i = 0; i < block.count; i += W<T>) {
+      const Vec<T> b = r_q * (load(log_q0.value + i) - log<T>(load(row_sum[0].value + i)));
+      store(bias.value + i, b), store(beta.value + i, exp<T>(b));
+    }
     if (last) {
-      block.for_nodes(out_.bias, b, [](T& to, T value) { to = value; });
+      for (int i = 0; i < block.count; ++i) out_.bias[block.node(i)] = bias[i];
       add_moments(block, e, beta, column);
     } else {
-      column_products(e, block.count, rows_.padded, beta, column);
+      column_products(e, block.count, rows_.padded, beta.value, column);
     }
   }
 
-  void add_moments(const Block<S, T>& block, const T* e, const T* beta, T* column) {
+  void add_moments(const Block<S, T>& block, const T* e, const PerNode<T>& beta, T* column) {
     const S* values = problem_.batch.values ? problem_.batch.values : problem_.batch.scores;
     for_columns<T>(rows_.width, [&](int64_t at, int lanes) {
       Vec<T> mass = load(column + at), moment = load(column + rows_.padded + at);
@@ -174,13 +174,13 @@ template <class S, class T> class SinkhornForwardSet {
   }
 
   bool keep_log_sums(T* log_sums) {
-    bool good = true;
+    Vec<T> least = splat(Format<T>::largest_sum), most = splat(Format<T>::smallest_sum), defect{};
     for_columns<T>(rows_.width, [&](int64_t at, int lanes) {
-      const Vec<T> mass = load(partial_ + at);
-      for (int lane = 0; lane < lanes; ++lane) good &= mass[lane] >= Format<T>::smallest_sum && mass[lane] <= Format<T>::largest_sum;
+      const Vec<T> mass = first<T>(lanes) ? load(partial_ + at) : splat(T(1));
+      least = minimum<T>(least, mass), most = maximum<T>(most, mass), defect += mass - mass;
       store(log_sums + at, log<T>(mass), lanes);
     });
-    return good;
+    return -largest<T>(-least) >= Format<T>::smallest_sum && largest<T>(most) <= Format<T>::largest_sum && sum<T>(defect) == 0;
   }
 
   // (3); the mean of one node is that node, to the last bit.

@@ -1,27 +1,13 @@
 // Sinkhorn on one set and head in the log domain: any finite scores and any t, at two exponentials an element and step.
 // The formulas are (1) to (4) of the scaling form with u_nd = e^{t x_nd + a_d - LSE_d} and v_nd = e^{t x_nd + b_n - LSE_n}.
 #pragma once
-#include "sinkhorn_max.h"
+#include "sinkhorn_forward.h"
 
 namespace uotp {
 namespace UOTP_ISA {
 
 // An infinite maximum is no offset: it would turn the exponentials of its own terms into NaN.
 template <class T> inline Vec<T> offset(Vec<T> most) { return most == -Format<T>::infinity ? Vec<T>{} : most; }
-
-// The sums over columns of term(row, column, how many).
-template <class S, class T, class F> inline Vec<T> row_totals(const Block<S, T>& block, F term) {
-  Vec<T> totals{};
-  for (int i = 0; i < block.count; ++i) {
-    Vec<T> total{};
-    for_columns<T>(block.rows.width, [&](int64_t at, int lanes) {
-      const Vec<T> value = term(i, at, lanes);
-      total += first<T>(lanes) ? value : Vec<T>{};
-    });
-    totals[i] = sum<T>(total);
-  }
-  return totals;
-}
 
 // What both directions do with a block: the log-sum-exps over channels, and (1).
 template <class S, class T> struct LogNodes {
@@ -40,21 +26,30 @@ template <class S, class T> struct LogNodes {
     });
   }
 
-  Vec<T> score(const Block<S, T>& block, int i, int64_t at, int lanes) const { return load(block.row(problem.batch.scores, i) + at, lanes) * t; }
+  // t x + bias, rounded once, wherever it is used: a difference between two roundings would be one of the potentials.
+  template <class B> UOTP_INLINE Vec<T> exponent(const Block<S, T>& block, int i, int64_t at, int lanes, B bias) const {
+    return load(block.row(problem.batch.scores, i) + at, lanes) * t + bias;
+  }
 
-  Vec<T> log_sum(const Block<S, T>& block) const {
-    Vec<T> most = splat(-Format<T>::infinity);
-    for (int i = 0; i < block.count; ++i) {
-      Vec<T> row = splat(-Format<T>::infinity);
-      for_columns<T>(rows.width, [&](int64_t at, int lanes) {
-        const Vec<T> y = score(block, i, at, lanes) + load(a + at);
-        row = maximum<T>(row, first<T>(lanes) ? y : row);
-      });
-      most[i] = largest<T>(row);
-    }
-    most = offset<T>(most);
-    const Vec<T> total = row_totals(block, [&](int i, int64_t at, int lanes) { return exp<T>(score(block, i, at, lanes) + load(a + at) - most[i]); });
-    return most + log<T>(total);
+  // LSE_d(t x + a)
+  T log_sum(const Block<S, T>& block, int i) const {
+    Vec<T> row = splat(-Format<T>::infinity), total{};
+    for_columns<T>(rows.width, [&](int64_t at, int lanes) {
+      const Vec<T> y = exponent(block, i, at, lanes, load(a + at));
+      row = maximum<T>(row, first<T>(lanes) ? y : row);
+    });
+    const T most = offset<T>(splat(largest<T>(row)))[0];
+    for_columns<T>(rows.width, [&](int64_t at, int lanes) {
+      const Vec<T> term = exp<T>(exponent(block, i, at, lanes, load(a + at)) - most);
+      total += first<T>(lanes) ? term : Vec<T>{};
+    });
+    return most + log<T>(splat(sum<T>(total)))[0];
+  }
+
+  // What (1) multiplies by r_q: log q0 - LSE_d.
+  void slacks(const Block<S, T>& block, PerNode<T>& slack, PerNode<T>& log_sums) const {
+    node_prior(problem.batch, block, slack);
+    for (int i = 0; i < block.count; ++i) log_sums[i] = log_sum(block, i), slack[i] -= log_sums[i];
   }
 };
 
@@ -100,14 +95,17 @@ template <class S, class T> class SinkhornLogForwardSet {
   }
 
   void sweep(const LogNodes<S, T>& nodes, int64_t step, const Block<S, T>& block, T* part) {
-    const Vec<T> b = nodes.r_q * (node_prior(problem_.batch, block) - nodes.log_sum(block));
-    if (step + 1 == problem_.batch.steps) block.for_nodes(out_.bias, b, [](T& to, T value) { to = value; });
+    PerNode<T> b, log_sums;
+    nodes.slacks(block, b, log_sums);
+    for (int i = 0; i < block.count; ++i) b[i] *= nodes.r_q;
+    if (step + 1 == problem_.batch.steps)
+      for (int i = 0; i < block.count; ++i) out_.bias[block.node(i)] = b[i];
     const S* values = problem_.batch.values ? problem_.batch.values : problem_.batch.scores;
     for_columns<T>(rows_.width, [&](int64_t at, int lanes) {
       LogColumns<T> block_sum = LogColumns<T>::none(), sum = LogColumns<T>::at(part + at, rows_.padded);
-      for (int i = 0; i < block.count; ++i) block_sum.most = maximum<T>(block_sum.most, nodes.score(block, i, at, lanes) + b[i]);
+      for (int i = 0; i < block.count; ++i) block_sum.most = maximum<T>(block_sum.most, nodes.exponent(block, i, at, lanes, b[i]));
       for (int i = 0; i < block.count; ++i) {
-        const Vec<T> weight = exp<T>(nodes.score(block, i, at, lanes) + b[i] - offset<T>(block_sum.most));
+        const Vec<T> weight = exp<T>(nodes.exponent(block, i, at, lanes, b[i]) - offset<T>(block_sum.most));
         block_sum.mass += weight, block_sum.moment += weight * load(block.row(values, i) + at, lanes);
       }
       sum.merge(block_sum);
@@ -192,30 +190,44 @@ template <class S, class T> class SinkhornLogBackwardSet {
   }
 
   template <bool output> void sweep(const LogNodes<S, T>& nodes, int64_t step, const Block<S, T>& block, T* part) {
-    const Vec<T> log_q0 = node_prior(problem_.batch, block), log_sum = nodes.log_sum(block), b = nodes.r_q * (log_q0 - log_sum);
-    const S* values = problem_.batch.values ? problem_.batch.values : problem_.batch.scores;
-    const auto v = [&](int i, int64_t at, int lanes) { return exp<T>(nodes.score(block, i, at, lanes) + b[i] - load(log_sums(step) + at, lanes)); };
-    const auto from_v = [&](int i, int64_t at, int lanes) {
-      const Vec<T> adjoint = load(a_adjoint_ + at);
-      return output ? adjoint * (load(block.row(values, i) + at, lanes) - load(mean_ + at)) : adjoint;
-    };
-    const Vec<T> d_b = row_totals(block, [&](int i, int64_t at, int lanes) { return v(i, at, lanes) * from_v(i, at, lanes); });
-    const auto there = first<T>(block.count);
-    const Vec<T> b_adjoint = there ? -nodes.r_q * d_b : Vec<T>{};
-    store(part + rows_.padded, load(part + rows_.padded) + (there ? d_b * (log_q0 - log_sum) : Vec<T>{}));
-    block.for_nodes(io_.d_log_q0, nodes.r_q * d_b, [](T& to, T value) { to += value; });
+    PerNode<T> slack, log_sum;
+    nodes.slacks(block, slack, log_sum);
     Vec<T> d_t = load(part + rows_.padded + W<T>);
-    for (int i = 0; i < block.count; ++i)
+    for (int i = 0; i < block.count; ++i) {
+      const T b = nodes.r_q * slack[i], d_b = row_adjoint<output>(nodes, step, block, i, b);
+      if (io_.d_log_q0) io_.d_log_q0[block.node(i)] += nodes.r_q * d_b;
+      part[rows_.padded] += d_b * slack[i];
       for_columns<T>(rows_.width, [&](int64_t at, int lanes) {
-        const Vec<T> from_u = exp<T>(nodes.score(block, i, at, lanes) + load(a_ + at) - log_sum[i]) * b_adjoint[i], weight = v(i, at, lanes);
-        const Vec<T> h = from_u + weight * from_v(i, at, lanes), direct = weight * load(a_adjoint_ + at);
+        const Vec<T> from_u = exp<T>(nodes.exponent(block, i, at, lanes, load(a_ + at)) - log_sum[i]) * (-nodes.r_q * d_b);
+        const Vec<T> v = channel_weight(nodes, step, block, i, b, at, lanes);
+        const Vec<T> h = from_u + v * adjoint<output>(block, i, at, lanes), direct = v * load(a_adjoint_ + at);
         const Vec<T> d_t_term = h * load(block.row(problem_.batch.scores, i) + at, lanes);
         store(part + at, load(part + at) + from_u);
         d_t += first<T>(lanes) ? d_t_term : Vec<T>{};
         add(block, i, at, lanes, output && !io_.d_values ? nodes.t * h + direct : nodes.t * h, output, !step);
         if (output && io_.d_values) store(block.row(io_.d_values, i) + at, direct, lanes);
       });
+    }
     store(part + rows_.padded + W<T>, d_t);
+  }
+
+  // v, its adjoint in (3) or (2), and their product summed over channels: the adjoint of b.
+  UOTP_INLINE Vec<T> channel_weight(const LogNodes<S, T>& nodes, int64_t step, const Block<S, T>& block, int i, T b, int64_t at, int lanes) const {
+    return exp<T>(nodes.exponent(block, i, at, lanes, b) - load(log_sums(step) + at, lanes));
+  }
+
+  template <bool output> Vec<T> adjoint(const Block<S, T>& block, int i, int64_t at, int lanes) const {
+    const S* values = problem_.batch.values ? problem_.batch.values : problem_.batch.scores;
+    return output ? load(a_adjoint_ + at) * (load(block.row(values, i) + at, lanes) - load(mean_ + at)) : load(a_adjoint_ + at);
+  }
+
+  template <bool output> T row_adjoint(const LogNodes<S, T>& nodes, int64_t step, const Block<S, T>& block, int i, T b) const {
+    Vec<T> total{};
+    for_columns<T>(rows_.width, [&](int64_t at, int lanes) {
+      const Vec<T> term = channel_weight(nodes, step, block, i, b, at, lanes) * adjoint<output>(block, i, at, lanes);
+      total += first<T>(lanes) ? term : Vec<T>{};
+    });
+    return sum<T>(total);
   }
 
   void add(const Block<S, T>& block, int i, int64_t at, int lanes, Vec<T> value, bool is_first, bool is_last) {

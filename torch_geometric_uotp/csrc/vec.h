@@ -123,20 +123,24 @@ inline Vec<float> load(const float16* from, int count = W<float>) {
   return bit_cast<Vec<float>>(magnitude | (half & 0x8000) << 16);
 }
 
-inline void store(bfloat16* to, Vec<float> vector, int count = W<float>) {
+// What is stored are gradients, and a finite gradient beyond the format would, as an infinity, wipe out a whole model.
+inline Vec<float> saturate(Vec<float> vector, float largest) { return vector > largest ? splat(largest) : vector < -largest ? splat(-largest) : vector; }
+
+inline void store(bfloat16* to, Vec<float> given, int count = W<float>) {
+  const Vec<float> vector = saturate(given, 0x1.fep127f);
   const Bits<float> bits = bit_cast<Bits<float>>(vector);
   const Bits<float> rounded = (bits + 0x7fff + ((bits >> 16) & 1)) >> 16;
   store_half(&to->bits, vector == vector ? rounded : Bits<float>{} + 0x7fc0, count);
 }
 
 // Round to nearest even: numbers below the smallest normal half by adding a power of two whose last place is a half's.
-inline void store(float16* to, Vec<float> vector, int count = W<float>) {
+inline void store(float16* to, Vec<float> given, int count = W<float>) {
+  const Vec<float> vector = saturate(given, 65504);
   const Bits<float> bits = bit_cast<Bits<float>>(vector), sign = (bits >> 16) & 0x8000, magnitude = bits & 0x7fffffff;
   const Bits<float> normal = (magnitude - 0x38000000 + 0xfff + ((magnitude >> 13) & 1)) >> 13;
   const Bits<float> small = bit_cast<Bits<float>>(bit_cast<Vec<float>>(magnitude) + splat(.5f)) - 0x3f000000;
   const Bits<float> finite = magnitude < 0x38800000 ? small : normal;
-  const Bits<float> large = magnitude > 0x7f800000 ? Bits<float>{} + 0x7e00 : Bits<float>{} + 0x7c00;
-  store_half(&to->bits, (magnitude < 0x477ff000 ? finite : large) | sign, count);
+  store_half(&to->bits, (magnitude > 0x7f800000 ? Bits<float>{} + 0x7e00 : finite) | sign, count);
 }
 
 // ---- across lanes

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from torch_geometric_uotp.coefficients import Coefficients
+from torch_geometric_uotp.precision import promote
 from torch_geometric_uotp.segments import Segments
 
 
@@ -24,26 +25,27 @@ class Problem:
 
     from `"Revisiting Global Pooling through the Lens of Optimal Transport"
     <https://arxiv.org/abs/2201.09191>`_. The regulariser R belongs to the
-    solver. All tensors share one floating-point type.
+    solver. Coefficients and priors are of one type, float32 or better, scores
+    and values of the same or of half precision.
 
     Args:
         scores (torch.Tensor): X, of shape [N, H, C]: H heads of C channels.
         segments (Segments): The set of each of the N nodes.
         coefficients (Coefficients): Tables for H heads, or for one head that
             all share.
-        log_p0 (torch.Tensor): Log prior over channels, of shape [H, C].
-        log_q0 (torch.Tensor): Log prior over the nodes of each set, of shape
-            [N, H] or [N, 1].
-        values (torch.Tensor, optional): What is averaged, of shape [N, H, C].
-            (default: the scores)
+        values (torch.Tensor): What is averaged, of shape [N, H, C].
+        channel_logits (torch.Tensor, optional): Log prior over channels up to a
+            constant, of shape [H, C]. (default: uniform)
+        node_logits (torch.Tensor, optional): Log prior over the nodes of each
+            set up to a constant, of shape [N, H] or [N, 1]. (default: uniform)
     """
 
     scores: Tensor
     segments: Segments
     coefficients: Coefficients
-    log_p0: Tensor
-    log_q0: Tensor
     values: Tensor
+    channel_logits: Tensor | None = None
+    node_logits: Tensor | None = None
 
     @classmethod
     def create(
@@ -56,18 +58,46 @@ class Problem:
         values: Tensor | None = None,
     ) -> "Problem":
         """State a problem; priors left out are uniform, values the scores."""
-        if log_p0 is None:
-            log_p0 = scores.new_zeros(scores.shape[1:])
-        if log_q0 is None:
-            log_q0 = scores.new_zeros(segments.num_nodes, 1)
         return cls(
             scores=scores,
             segments=segments,
             coefficients=coefficients,
-            log_p0=log_p0.log_softmax(-1),
-            log_q0=log_q0 - segments.gather(segments.logsumexp(log_q0)),
             values=scores if values is None else values,
+            channel_logits=log_p0,
+            node_logits=log_q0,
         )
+
+    @cached_property
+    def log_p0(self) -> Tensor:
+        """Log prior over channels, of shape [H, C]."""
+        logits = self.channel_logits
+        if logits is None:
+            logits = self.scores.new_zeros(self.scores.shape[1:])
+        return logits.log_softmax(-1)
+
+    @cached_property
+    def log_q0(self) -> Tensor:
+        """Log prior over the nodes of each set, of shape [N, H] or [N, 1]."""
+        logits = self.node_logits
+        if logits is None:
+            logits = self.scores.new_zeros(self.segments.num_nodes, 1)
+        return logits - self.segments.gather(self.segments.logsumexp(logits))
+
+    def at_nodes(self, coefficient: Tensor) -> Tensor:
+        """A coefficient as nodes meet it: [H], or [N, H] from [G, H]."""
+        if coefficient.dim() == 1:
+            return coefficient
+        return self.segments.gather(coefficient)
+
+    def promote(self) -> "Problem":
+        """The same problem with scores and values in float32 or better."""
+        dtype = torch.promote_types(self.scores.dtype, torch.float32)
+        if self.scores.dtype == dtype:
+            return self
+        scores = promote(self.scores, dtype)
+        shared = self.values is self.scores
+        values = scores if shared else promote(self.values, dtype)
+        return replace(self, scores=scores, values=values)
 
     def detach_hard_heads(self) -> "Problem":
         """Cut the features of heads with infinite t off the gradient."""

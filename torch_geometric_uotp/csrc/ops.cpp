@@ -123,17 +123,21 @@ template <class F> void for_dtype(const Tensor& scores, F f) {
   }
 }
 
-// The gradient of a coefficient, from those of every set.
-template <class T> Tensor over_sets(const Arguments& of, const Tensor& coefficient, const Tensor& each) {
-  if (coefficient.dim() == 3) return each;
-  Tensor total = of.empty({coefficient.size(0), of.heads()});
-  for (int64_t row = 0; row < coefficient.size(0); ++row)
-    for (int64_t head = 0; head < of.heads(); ++head) {
+// Sums [rows, sets, length] over the sets, in their order and in double precision.
+template <class T> Tensor over_sets(const Tensor& each, int64_t rows, int64_t sets, int64_t length, Tensor total) {
+  for (int64_t row = 0; row < rows; ++row)
+    for (int64_t i = 0; i < length; ++i) {
       double sum = 0;
-      for (int64_t set = 0; set < of.sets(); ++set) sum += data<T>(each)[(row * of.sets() + set) * of.heads() + head];
-      data<T>(total)[row * of.heads() + head] = T(sum);
+      for (int64_t set = 0; set < sets; ++set) sum += data<T>(each)[(row * sets + set) * length + i];
+      data<T>(total)[row * length + i] = T(sum);
     }
   return total;
+}
+
+// The gradient of a coefficient, from those of every set.
+template <class T> Tensor as_given(const Arguments& of, const Tensor& coefficient, const Tensor& each) {
+  if (coefficient.dim() == 3) return each;
+  return over_sets<T>(each, coefficient.size(0), of.sets(), of.heads(), of.empty({coefficient.size(0), of.heads()}));
 }
 
 std::tuple<Tensor, Tensor, Tensor, Tensor> sinkhorn_forward(
@@ -175,7 +179,8 @@ std::tuple<Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor> sinkhorn_back
     const SinkhornBackward<S, T> io{data<T>(pooled), data<T>(log_sums), data<T>(centre), data<T>(grad), data<S>(d_x), values ? data<S>(d_values) : nullptr,
                                     each(d_t), each(d_r_p), each(d_r_q), log_p0 ? data<T>(d_log_p0) : nullptr, log_q0 ? data<T>(d_log_q0) : nullptr};
     table.sinkhorn_backward(arguments.sinkhorn<S, T>(), io, torch_threads());
-    d_t = over_sets<T>(arguments, t, d_t), d_r_p = over_sets<T>(arguments, r_p, d_r_p), d_r_q = over_sets<T>(arguments, r_q, d_r_q);
+    d_t = as_given<T>(arguments, t, d_t), d_r_p = as_given<T>(arguments, r_p, d_r_p), d_r_q = as_given<T>(arguments, r_q, d_r_q);
+    if (log_p0) d_log_p0 = over_sets<T>(d_log_p0, 1, sets, heads * width, arguments.empty({heads, width}));
   });
   return {d_x, d_values, d_t, d_r_p, d_r_q, d_log_p0, d_log_q0};
 }

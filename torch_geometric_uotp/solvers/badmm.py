@@ -118,6 +118,7 @@ class BADMM(Solver):
     def solve(self, problem: Problem, ring: Semiring) -> Solution:
         if problem.coefficients.rho is None:
             raise ValueError("BADMM needs coefficients with 'rho' (got none)")
+        problem = problem.promote()
         state = _start(problem, ring)
         last = self.num_steps - 1
         for k in range(last):

@@ -1,11 +1,15 @@
 r"""Sinkhorn scaling for the entropic problem."""
 
 from dataclasses import dataclass
+from functools import cache
 
 from torch import Tensor
 
+from torch_geometric_uotp import ops
+from torch_geometric_uotp.coefficients import Coefficients
 from torch_geometric_uotp.problem import Problem, Solution
-from torch_geometric_uotp.semiring import Semiring
+from torch_geometric_uotp.segments import Segments
+from torch_geometric_uotp.semiring import LOG_SUM_EXP, Semiring
 from torch_geometric_uotp.solvers.base import Solver
 
 
@@ -46,6 +50,24 @@ class Sinkhorn(Solver):
         return {"t": steps, "r_p": steps - 1 if normalize else steps, "r_q": steps}
 
     def solve(self, problem: Problem, ring: Semiring) -> Solution:
+        if ring is LOG_SUM_EXP and ops.takes(problem.scores):
+            return self._solve_natively(problem)
+        return self._solve_portably(problem.promote(), ring)
+
+    def _solve_natively(self, problem: Problem) -> Solution:
+        @cache
+        def portable() -> Solution:
+            return self._solve_portably(problem.promote(), LOG_SUM_EXP)
+
+        return Solution(
+            pooled=_pool_natively(problem, self.num_steps).flatten(1),
+            segments=problem.segments,
+            heads=problem.scores.size(1),
+            make_plan=lambda: portable().plan,
+            make_residual=lambda: portable().residual,
+        )
+
+    def _solve_portably(self, problem: Problem, ring: Semiring) -> Solution:
         a: Tensor | None = None
         for k in range(self.num_steps - 1):
             b = _node_potential(problem, ring, k, a)
@@ -63,7 +85,7 @@ class Sinkhorn(Solver):
 
 
 def _logits(problem: Problem, ring: Semiring, k: int, b: Tensor) -> Tensor:
-    t = problem.coefficients.step(k).t
+    t = problem.at_nodes(problem.coefficients.step(k).t)
     return ring.scores(problem.scores, t) + b.unsqueeze(-1)
 
 
@@ -71,10 +93,10 @@ def _node_potential(
     problem: Problem, ring: Semiring, k: int, a: Tensor | None
 ) -> Tensor:
     step = problem.coefficients.step(k)
-    z = ring.scores(problem.scores, step.t)
+    z = ring.scores(problem.scores, problem.at_nodes(step.t))
     if a is not None:
         z = z + problem.segments.gather(a)
-    return step.r_q * (ring.prior(problem.log_q0) - ring.channels(z))
+    return problem.at_nodes(step.r_q) * (ring.prior(problem.log_q0) - ring.channels(z))
 
 
 def _channel_potential(problem: Problem, ring: Semiring, k: int, b: Tensor) -> Tensor:
@@ -96,3 +118,43 @@ def _residual(problem: Problem, ring: Semiring, k: int, b: Tensor) -> Tensor:
     gap = b - _node_potential(problem, ring, k, a)
     span = problem.segments.max(gap) + problem.segments.max(-gap)
     return problem.segments.fill_empty(span / 2, 0)
+
+
+def _pool_natively(problem: Problem, num_steps: int) -> Tensor:
+    heads, channels = problem.scores.shape[1:]
+    coefficients = problem.coefficients.expand_heads(heads)
+    uniform_p0 = problem.channel_logits is None
+    uniform_q0 = problem.node_logits is None
+    return ops.sinkhorn(
+        problem.scores,
+        None if problem.values is problem.scores else problem.values,
+        problem.segments,
+        (coefficients.t, coefficients.r_p, coefficients.r_q),
+        None if uniform_p0 else problem.log_p0.expand(heads, channels),
+        None if uniform_q0 else problem.log_q0.expand(-1, heads),
+        num_steps,
+    )
+
+
+def _pool_portably(
+    scores: Tensor,
+    values: Tensor | None,
+    ptr: Tensor,
+    order: Tensor | None,
+    t: Tensor,
+    r_p: Tensor,
+    r_q: Tensor,
+    log_p0: Tensor | None,
+    log_q0: Tensor | None,
+    num_steps: int,
+) -> Tensor:
+    """The native operator, on its own arguments, by PyTorch's operators."""
+    segments = Segments.from_places(ptr, order, scores.size(0))
+    coefficients = Coefficients(t, r_p, r_q)
+    problem = Problem.create(scores, segments, coefficients, log_p0, log_q0, values)
+    return Sinkhorn(num_steps)._solve_portably(
+        problem.promote(), LOG_SUM_EXP
+    ).pooled.view(-1, *scores.shape[1:])
+
+
+ops.differentiate_sinkhorn(_pool_portably)

@@ -3,7 +3,7 @@ import math
 import pytest
 import torch
 
-from torch_geometric_uotp.coefficients import Coefficients
+from torch_geometric_uotp.coefficients import Coefficients, spread
 
 INF = math.inf
 
@@ -47,6 +47,15 @@ def test_expand_and_repeat() -> None:
     assert tables.r_q[2].tolist() == pytest.approx([0.75, 6 / 7, 0.75, 6 / 7])
     assert tables.rho is not None
     assert tables.rho.shape == (3, 4)
+
+
+@pytest.mark.parametrize("size", [0, 1, 2, 5])
+def test_spread_repeats_a_row(size: int) -> None:
+    row = torch.tensor([1.0, 3.0, 2.0], requires_grad=True)
+    table = spread(row, size)
+    assert table.tolist() == [[1, 3, 2]] * size
+    (gradient,) = torch.autograd.grad(table.sum(), row)
+    assert gradient.tolist() == [size] * 3
 
 
 @pytest.mark.parametrize(

@@ -32,24 +32,15 @@ log = logging.getLogger(__name__)
 
 
 def backend() -> str:
-    """Which path runs on a CPU: ``portable``, or ``native`` and for which CPU.
-
-    Raises:
-        RuntimeError: If ``UOTP_BACKEND=native`` and the library is not there.
-    """
+    """Which path runs on a CPU: ``portable``, or ``native`` and for which CPU."""
     if AVAILABLE:
         return f"native ({torch.ops.uotp.instruction_set()})"
-    if os.environ.get("UOTP_BACKEND") == "native":
-        raise RuntimeError(
-            f"UOTP_BACKEND=native, but {LIBRARY} was not built or does not load; "
-            "install with a C++ compiler and --no-build-isolation"
-        )
     return "portable"
 
 
 def takes(x: Tensor) -> bool:
     """Whether the native kernels compute on tensors like x."""
-    return backend() != "portable" and x.device.type == "cpu" and x.dtype in DTYPES
+    return AVAILABLE and x.device.type == "cpu" and x.dtype in DTYPES
 
 
 def layout(segments: Segments) -> tuple[Tensor, Tensor | None]:
@@ -133,6 +124,11 @@ def _load() -> bool:
     try:
         torch.ops.load_library(LIBRARY)
     except OSError as error:
+        if os.environ.get("UOTP_BACKEND") == "native":
+            raise RuntimeError(
+                "UOTP_BACKEND=native, but the native library was not built or does "
+                "not load; install with a C++ compiler and --no-build-isolation"
+            ) from error
         log.debug("on PyTorch's operators, without the native library: %s", error)
         return False
     log.debug("on native kernels: %s", torch.ops.uotp.instruction_set())

@@ -7,7 +7,7 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
-from torch_geometric_uotp.coefficients import Coefficients
+from torch_geometric_uotp.coefficients import Coefficients, spread
 from torch_geometric_uotp.precision import promote
 from torch_geometric_uotp.segments import Segments
 
@@ -34,18 +34,18 @@ class Problem:
         coefficients (Coefficients): Tables for H heads, or for one head that
             all share.
         values (torch.Tensor): What is averaged, of shape [N, H, C].
-        channel_logits (torch.Tensor, optional): Log prior over channels up to a
-            constant, of shape [H, C]. (default: uniform)
-        node_logits (torch.Tensor, optional): Log prior over the nodes of each
-            set up to a constant, of shape [N, H] or [N, 1]. (default: uniform)
+        log_p0 (torch.Tensor, optional): Log prior over channels, of shape
+            [H, C]. (default: uniform)
+        log_q0 (torch.Tensor, optional): Log prior over the nodes of each set,
+            of shape [N, H] or [N, 1]. (default: uniform)
     """
 
     scores: Tensor
     segments: Segments
     coefficients: Coefficients
     values: Tensor
-    channel_logits: Tensor | None = None
-    node_logits: Tensor | None = None
+    log_p0: Tensor | None = None
+    log_q0: Tensor | None = None
 
     @classmethod
     def create(
@@ -57,47 +57,61 @@ class Problem:
         log_q0: Tensor | None = None,
         values: Tensor | None = None,
     ) -> "Problem":
-        """State a problem; priors left out are uniform, values the scores."""
+        """State a problem; priors left out are uniform, values the scores.
+
+        Priors given are known up to a constant, and normalised here.
+        """
+        if log_p0 is not None:
+            log_p0 = log_p0.log_softmax(-1)
+        if log_q0 is not None:
+            log_q0 = log_q0 - segments.gather(segments.logsumexp(log_q0))
         return cls(
             scores=scores,
             segments=segments,
             coefficients=coefficients,
             values=scores if values is None else values,
-            channel_logits=log_p0,
-            node_logits=log_q0,
+            log_p0=log_p0,
+            log_q0=log_q0,
         )
 
-    @cached_property
-    def log_p0(self) -> Tensor:
-        """Log prior over channels, of shape [H, C]."""
-        logits = self.channel_logits
-        if logits is None:
-            logits = self.scores.new_zeros(self.scores.shape[1:])
-        return logits.log_softmax(-1)
-
-    @cached_property
-    def log_q0(self) -> Tensor:
-        """Log prior over the nodes of each set, of shape [N, H] or [N, 1]."""
-        logits = self.node_logits
-        if logits is None:
-            logits = self.scores.new_zeros(self.segments.num_nodes, 1)
-        return logits - self.segments.gather(self.segments.logsumexp(logits))
-
     def at_nodes(self, coefficient: Tensor) -> Tensor:
-        """A coefficient as nodes meet it: [H], or [N, H] from [G, H]."""
+        """A coefficient of each node, [N, H], from [H] or [G, H]."""
         if coefficient.dim() == 1:
-            return coefficient
+            return spread(coefficient, self.segments.num_nodes)
         return self.segments.gather(coefficient)
 
-    def promote(self) -> "Problem":
-        """The same problem with scores and values in float32 or better."""
+    def at_sets(self, coefficient: Tensor) -> Tensor:
+        """A coefficient of each set, [G, H], from [H] or [G, H]."""
+        if coefficient.dim() == 1:
+            return spread(coefficient, self.segments.num_sets)
+        return coefficient
+
+    def explicit(self) -> "Problem":
+        """The same problem in float32 or better, with all priors written out."""
         dtype = torch.promote_types(self.scores.dtype, torch.float32)
-        if self.scores.dtype == dtype:
-            return self
         scores = promote(self.scores, dtype)
         shared = self.values is self.scores
         values = scores if shared else promote(self.values, dtype)
-        return replace(self, scores=scores, values=values)
+        return Problem.create(
+            scores,
+            self.segments,
+            self.coefficients,
+            _or_zeros(self.log_p0, scores, scores.shape[1:]),
+            _or_zeros(self.log_q0, scores, (self.segments.num_nodes, 1)),
+            values,
+        )
+
+    @property
+    def channel_prior(self) -> Tensor:
+        """``log_p0`` of an explicit problem."""
+        assert self.log_p0 is not None
+        return self.log_p0
+
+    @property
+    def node_prior(self) -> Tensor:
+        """``log_q0`` of an explicit problem."""
+        assert self.log_q0 is not None
+        return self.log_q0
 
     def detach_hard_heads(self) -> "Problem":
         """Cut the features of heads with infinite t off the gradient."""
@@ -110,6 +124,10 @@ class Problem:
             scores=torch.where(mask, self.scores.detach(), self.scores),
             values=torch.where(mask, self.values.detach(), self.values),
         )
+
+
+def _or_zeros(prior: Tensor | None, like: Tensor, shape: tuple[int, ...]) -> Tensor:
+    return like.new_zeros(shape) if prior is None else prior
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,6 @@
 r"""The layout of a ragged batch, and what is computed over its sets."""
 
 from dataclasses import dataclass
-from functools import cached_property
 
 import torch
 from torch import Tensor
@@ -148,7 +147,7 @@ class Segments:
         """N."""
         return self.index.numel()
 
-    @cached_property
+    @property
     def counts(self) -> Tensor:
         """The nodes of each set, int64 of shape [G]."""
         if self.ptr is not None:

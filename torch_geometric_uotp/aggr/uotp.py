@@ -260,7 +260,9 @@ class UOTPAggregation(Aggregation):
         if log_p0 is not None:
             log_p0 = log_p0.to(dtype).repeat(copies, 1)
         return Problem.create(
-            scores=nodes.reshape(nodes.size(0), copies * self.heads, -1),
+            scores=nodes.reshape(
+                nodes.size(0), copies * self.heads, self.channels // self.heads
+            ),
             segments=segments,
             coefficients=coefficients.repeat_heads(copies),
             log_p0=log_p0,

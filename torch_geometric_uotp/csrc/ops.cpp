@@ -214,7 +214,7 @@ STABLE_TORCH_LIBRARY(uotp, library) {
   library.def(
       "sinkhorn_backward(Tensor grad, Tensor x, Tensor? values, Tensor ptr, Tensor? order, Tensor t, Tensor r_p, Tensor r_q, Tensor? log_p0, "
       "Tensor? log_q0, int num_steps, Tensor pooled, Tensor log_sums, Tensor centre) -> (Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor)");
-  library.def("layout(Tensor index, int num_sets) -> (Tensor, Tensor)");
+  library.def("layout(Tensor index, SymInt num_sets) -> (Tensor, Tensor)");
   library.def("instruction_set() -> str");
 }
 

@@ -1,7 +1,6 @@
 r"""Sinkhorn scaling for the entropic problem."""
 
 from dataclasses import dataclass
-from functools import cache
 
 from torch import Tensor
 
@@ -52,19 +51,18 @@ class Sinkhorn(Solver):
     def solve(self, problem: Problem, ring: Semiring) -> Solution:
         if ring is LOG_SUM_EXP and ops.takes(problem.scores):
             return self._solve_natively(problem)
-        return self._solve_portably(problem.promote(), ring)
+        return self._solve_portably(problem.explicit(), ring)
 
     def _solve_natively(self, problem: Problem) -> Solution:
-        @cache
         def portable() -> Solution:
-            return self._solve_portably(problem.promote(), LOG_SUM_EXP)
+            return self._solve_portably(problem.explicit(), LOG_SUM_EXP)
 
         return Solution(
             pooled=_pool_natively(problem, self.num_steps).flatten(1),
             segments=problem.segments,
             heads=problem.scores.size(1),
-            make_plan=lambda: portable().plan,
-            make_residual=lambda: portable().residual,
+            make_plan=lambda: portable().make_plan(),
+            make_residual=lambda: portable().make_residual(),
         )
 
     def _solve_portably(self, problem: Problem, ring: Semiring) -> Solution:
@@ -96,20 +94,22 @@ def _node_potential(
     z = ring.scores(problem.scores, problem.at_nodes(step.t))
     if a is not None:
         z = z + problem.segments.gather(a)
-    return problem.at_nodes(step.r_q) * (ring.prior(problem.log_q0) - ring.channels(z))
+    return problem.at_nodes(step.r_q) * (
+        ring.prior(problem.node_prior) - ring.channels(z)
+    )
 
 
 def _channel_potential(problem: Problem, ring: Semiring, k: int, b: Tensor) -> Tensor:
     lse = ring.nodes(_logits(problem, ring, k, b), problem.segments)
-    r_p = problem.coefficients.step(k).r_p.unsqueeze(-1)
-    return r_p * (ring.prior(problem.log_p0) - lse)
+    r_p = problem.at_sets(problem.coefficients.step(k).r_p)
+    return r_p.unsqueeze(-1) * (ring.prior(problem.channel_prior) - lse)
 
 
 def _plan(problem: Problem, ring: Semiring, k: int, b: Tensor) -> Tensor:
     segments = problem.segments
     z = _logits(problem, ring, k, b)
     log_p = _channel_potential(problem, ring, k, b) + ring.nodes(z, segments)
-    shares = ring.shares(log_p, problem.log_p0)
+    shares = ring.shares(log_p, problem.channel_prior)
     return (segments.gather(shares) * ring.weights(z, segments)).flatten(1)
 
 
@@ -121,17 +121,16 @@ def _residual(problem: Problem, ring: Semiring, k: int, b: Tensor) -> Tensor:
 
 
 def _pool_natively(problem: Problem, num_steps: int) -> Tensor:
-    heads, channels = problem.scores.shape[1:]
+    heads = problem.scores.size(1)
     coefficients = problem.coefficients.expand_heads(heads)
-    uniform_p0 = problem.channel_logits is None
-    uniform_q0 = problem.node_logits is None
+    log_q0 = problem.log_q0
     return ops.sinkhorn(
         problem.scores,
         None if problem.values is problem.scores else problem.values,
         problem.segments,
         (coefficients.t, coefficients.r_p, coefficients.r_q),
-        None if uniform_p0 else problem.log_p0.expand(heads, channels),
-        None if uniform_q0 else problem.log_q0.expand(-1, heads),
+        problem.log_p0,
+        None if log_q0 is None else log_q0.expand(-1, heads),
         num_steps,
     )
 
@@ -152,9 +151,11 @@ def _pool_portably(
     segments = Segments.from_places(ptr, order, scores.size(0))
     coefficients = Coefficients(t, r_p, r_q)
     problem = Problem.create(scores, segments, coefficients, log_p0, log_q0, values)
-    return Sinkhorn(num_steps)._solve_portably(
-        problem.promote(), LOG_SUM_EXP
-    ).pooled.view(-1, *scores.shape[1:])
+    return (
+        Sinkhorn(num_steps)
+        ._solve_portably(problem.explicit(), LOG_SUM_EXP)
+        .pooled.view(-1, *scores.shape[1:])
+    )
 
 
 ops.differentiate_sinkhorn(_pool_portably)

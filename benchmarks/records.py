@@ -1,0 +1,129 @@
+r"""Results as JSON lines, appended as runs end, so that the rest can be resumed."""
+
+import hashlib
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from statistics import mean, stdev
+from typing import Any, NamedTuple
+
+
+class Key(NamedTuple):
+    r"""What identifies a run; ``configuration`` digests all other settings."""
+
+    dataset: str
+    readout: str
+    seed: int
+    configuration: str
+
+
+def digest(settings: Mapping[str, Any]) -> str:
+    r"""Twelve hexadecimal digits of the settings, in whatever order they are."""
+    return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[
+        :12
+    ]
+
+
+class Records:
+    r"""The records of a JSON-lines file, the last one of each key.
+
+    A line that is no complete record (an interrupted write) is skipped and counted
+    in ``broken``.
+
+    Args:
+        path (Path): The file; it and its folder are made by the first :meth:`append`.
+    """
+
+    def __init__(self, path: Path):
+        self.path = path
+        self.broken = 0
+        self._by_key: dict[Key, dict[str, Any]] = {}
+        for line in path.read_text().splitlines() if path.exists() else ():
+            self._read(line)
+
+    def _read(self, line: str) -> None:
+        if not line.strip():
+            return
+        try:
+            record = json.loads(line)
+            self._by_key[Key(*(record[name] for name in Key._fields))] = record
+        except (ValueError, KeyError, TypeError):
+            self.broken += 1
+
+    def append(self, key: Key, values: Mapping[str, Any]) -> None:
+        r"""Writes one record, on its own line even if the last one was cut short."""
+        record = {**key._asdict(), **values}
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        with self.path.open("a+b") as file:
+            file.write(
+                (b"\n" if _cut_short(file) else b"")
+                + json.dumps(record).encode()
+                + b"\n"
+            )
+        self._by_key[key] = record
+
+    def __contains__(self, key: Key) -> bool:
+        return key in self._by_key
+
+    def __getitem__(self, key: Key) -> dict[str, Any]:
+        return self._by_key[key]
+
+    def __iter__(self) -> Iterator[dict[str, Any]]:
+        return iter(self._by_key.values())
+
+    def __len__(self) -> int:
+        return len(self._by_key)
+
+
+def _cut_short(file: Any) -> bool:
+    if file.seek(0, 2) == 0:
+        return False
+    file.seek(-1, 2)
+    return bool(file.read(1) != b"\n")
+
+
+def by_readout(
+    records: Iterable[Mapping[str, Any]],
+) -> dict[str, list[Mapping[str, Any]]]:
+    r"""Groups records by readout, in order of first appearance."""
+    groups: dict[str, list[Mapping[str, Any]]] = {}
+    for record in records:
+        groups.setdefault(record["readout"], []).append(record)
+    return groups
+
+
+def table(records: Iterable[Mapping[str, Any]]) -> str:
+    r"""A Markdown table with a line for each readout.
+
+    Accuracy is in percent, mean ± sample standard deviation over the seeds; times and
+    epochs are means.
+    """
+    head = (
+        "readout",
+        "test accuracy %",
+        "seeds",
+        "parameters",
+        "s / epoch",
+        "best epoch",
+    )
+    rows = [_row(name, runs) for name, runs in by_readout(records).items()]
+    widths = [max(map(len, column)) for column in zip(head, *rows, strict=True)]
+    rule = ["-" * width for width in widths]
+    return "\n".join(
+        "| " + " | ".join(map(str.ljust, row, widths)) + " |"
+        for row in (head, rule, *rows)
+    )
+
+
+def _row(name: str, runs: Sequence[Mapping[str, Any]]) -> tuple[str, ...]:
+    accuracy = [100 * run["test_accuracy"] for run in runs]
+    spread = f" ± {stdev(accuracy):.1f}" if len(runs) > 1 else ""
+    diverged = sum(run["diverged"] for run in runs)
+    return (
+        name + (f" ({diverged} diverged)" if diverged else ""),
+        f"{mean(accuracy):.1f}{spread}",
+        str(len(runs)),
+        f"{runs[0]['parameters']:,}",
+        f"{mean(run['seconds_per_epoch'] for run in runs):.3f}",
+        f"{mean(run['best_epoch'] for run in runs):.0f}",
+    )

@@ -1,0 +1,95 @@
+import json
+
+import pytest
+
+from benchmarks.records import Key, Records, digest, table
+
+KEYS = [
+    Key("set", readout, seed, "c") for readout in ("mean", "uotp") for seed in (0, 1)
+]
+
+
+def values(accuracy: float, **more: object) -> dict[str, object]:
+    return {
+        "test_accuracy": accuracy,
+        "parameters": 1234,
+        "seconds_per_epoch": 0.25,
+        "best_epoch": 7,
+        "diverged": False,
+        **more,
+    }
+
+
+def test_what_is_appended_is_read_back(tmp_path):
+    records = Records(tmp_path / "new" / "results.jsonl")
+    assert KEYS[0] not in records
+    records.append(KEYS[0], {"score": 0.5})
+    records.append(KEYS[1], {"score": [1.0, None]})
+    for seen in (records, Records(records.path)):
+        assert len(seen) == 2
+        assert KEYS[0] in seen
+        assert KEYS[2] not in seen
+        assert seen[KEYS[1]] == {**KEYS[1]._asdict(), "score": [1.0, None]}
+    assert len(records.path.read_text().splitlines()) == 2
+
+
+def test_the_last_record_of_a_key_counts(tmp_path):
+    records = Records(tmp_path / "results.jsonl")
+    records.append(KEYS[0], {"score": 1})
+    records.append(KEYS[0], {"score": 2})
+    assert Records(records.path)[KEYS[0]]["score"] == 2
+    assert len(Records(records.path)) == 1
+
+
+@pytest.mark.parametrize("cut", [1, 2, 30])
+def test_survives_a_truncated_last_line(tmp_path, cut):
+    records = Records(tmp_path / "results.jsonl")
+    for key in KEYS[:2]:
+        records.append(key, {"score": 1})
+    whole = records.path.read_bytes()
+    records.path.write_bytes(whole[:-cut])
+
+    resumed = Records(records.path)
+    complete = cut == 1  # nothing but the newline is missing
+    assert resumed.broken == (0 if complete else 1)
+    assert (KEYS[1] in resumed) == complete
+    assert KEYS[0] in resumed
+
+    resumed.append(KEYS[2], {"score": 3})
+    again = Records(records.path)
+    assert KEYS[2] in again
+    assert KEYS[0] in again
+    assert again.broken == resumed.broken
+
+
+def test_a_record_without_its_key_is_broken(tmp_path):
+    path = tmp_path / "results.jsonl"
+    path.write_text(json.dumps({"dataset": "set"}) + "\n7\n\n")
+    records = Records(path)
+    assert len(records) == 0
+    assert records.broken == 2
+
+
+def test_digest_depends_on_the_settings_alone():
+    assert digest({"a": 1, "b": 2.0}) == digest({"b": 2.0, "a": 1})
+    assert digest({"a": 1}) != digest({"a": 2})
+    assert digest({"a": 1}) != digest({"b": 1})
+
+
+def test_table_has_means_and_deviations():
+    accuracies = (0.5, 0.7, 0.875, 0.875)
+    runs = [
+        {**key._asdict(), **values(accuracy)}
+        for key, accuracy in zip(KEYS, accuracies, strict=True)
+    ]
+    lines = [line.split("|") for line in table(runs).splitlines()]
+    assert [cell.strip() for cell in lines[2]][1:4] == ["mean", "60.0 ± 14.1", "2"]
+    assert [cell.strip() for cell in lines[3]][1:4] == ["uotp", "87.5 ± 0.0", "2"]
+    assert [cell.strip() for cell in lines[2]][4:7] == ["1,234", "0.250", "7"]
+    assert len({len(line) for line in table(runs).splitlines()}) == 1
+
+
+def test_table_of_one_seed_has_no_deviation_and_names_divergence():
+    run = {**KEYS[0]._asdict(), **values(0.5, diverged=True)}
+    assert "| mean (1 diverged) | 50.0 " in table([run])
+    assert "±" not in table([run])

@@ -1,0 +1,61 @@
+import pytest
+
+from benchmarks.records import Key, Records
+from benchmarks.runs import run_missing
+
+KEYS = [Key("set", "mean", seed, "c") for seed in range(4)]
+
+
+@pytest.fixture
+def records(tmp_path) -> Records:
+    return Records(tmp_path / "results.jsonl")
+
+
+class Execute:
+    def __init__(self, interrupted_at: Key | None = None):
+        self.interrupted_at = interrupted_at
+        self.keys: list[Key] = []
+
+    def __call__(self, key: Key) -> dict[str, float]:
+        if key == self.interrupted_at:
+            raise KeyboardInterrupt
+        self.keys.append(key)
+        score = key.seed / 10
+        return {"test_accuracy": score, "best_epoch": 1, "seconds_per_epoch": 0.5}
+
+
+def test_executes_in_order_and_returns_records(records, capsys):
+    execute = Execute()
+    results = run_missing(KEYS, records, execute)
+    assert execute.keys == KEYS
+    assert [result["test_accuracy"] for result in results] == [0, 0.1, 0.2, 0.3]
+    printed = capsys.readouterr().out.splitlines()
+    assert len(printed) == 4
+    assert printed[3].startswith("[4/4] set, mean, seed 3: 30.0 % right")
+    assert printed[3].endswith(", 0 s left")
+
+
+def test_goes_on_where_it_was_interrupted(records, capsys):
+    with pytest.raises(KeyboardInterrupt):
+        run_missing(KEYS, records, Execute(interrupted_at=KEYS[2]))
+    capsys.readouterr()
+    execute = Execute()
+    results = run_missing(KEYS, Records(records.path), execute)
+    assert execute.keys == KEYS[2:]
+    assert len(results) == 4
+    assert "2 of 4 runs are recorded" in capsys.readouterr().out
+
+
+def test_executes_again_what_it_is_told_to(records):
+    run_missing(KEYS, records, Execute())
+    execute = Execute()
+    run_missing(KEYS, records, execute, again=lambda key: key.seed == 1)
+    assert execute.keys == [KEYS[1]]
+
+
+def test_says_what_it_skipped(records, capsys):
+    run_missing(KEYS[:1], records, Execute())
+    with records.path.open("a") as file:
+        file.write('{"dataset": "s')
+    run_missing(KEYS[:1], Records(records.path), Execute())
+    assert "1 incomplete line(s)" in capsys.readouterr().out

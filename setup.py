@@ -1,9 +1,19 @@
-"""Build and installation. Nothing here imports torch or the package itself."""
+"""Build and installation; the package itself is never imported.
+
+Where torch and a C++ compiler are there (pip's ``--no-build-isolation``) the
+native library is built, else the package is pure Python and works without.
+"""
 
 import re
+import sys
 from pathlib import Path
 
 from setuptools import find_packages, setup
+from setuptools.dist import Distribution
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+from native_build import BuildWithNative, WheelForAnyPython  # noqa: E402
 
 ROOT = Path(__file__).parent
 
@@ -25,7 +35,17 @@ def description() -> str:
     return readme.read_text("utf-8") if readme.exists() else ""
 
 
+class MaybeNative(Distribution):
+    """A distribution that is pure Python unless the library was built."""
+
+    def has_ext_modules(self) -> bool:
+        """Whether wheels depend on the platform."""
+        return BuildWithNative.built
+
+
 setup(
+    distclass=MaybeNative,
+    cmdclass={"build_py": BuildWithNative, "bdist_wheel": WheelForAnyPython},
     name="torch-geometric-uotp",
     version=version(),
     description="Unbalanced optimal transport pooling for PyTorch Geometric: one "
@@ -51,7 +71,7 @@ setup(
         "Typing :: Typed",
     ],
     packages=find_packages(include=["torch_geometric_uotp", "torch_geometric_uotp.*"]),
-    package_data={"torch_geometric_uotp": ["py.typed"]},
+    package_data={"torch_geometric_uotp": ["py.typed", "_native.so", "csrc/*"]},
     python_requires=">=3.11",
     install_requires=["torch>=2.10", "torch-geometric>=2.7"],
     extras_require={

@@ -28,7 +28,7 @@ def layouts() -> list:
 
 @pytest.fixture(params=layouts(), ids=["scatter", "csr"])
 def segments(request) -> Segments:
-    return Segments(INDEX, 4, PTR.diff(), request.param)
+    return Segments(INDEX, 4, request.param)
 
 
 def test_golden_sums_and_maxima(segments: Segments) -> None:

@@ -1,11 +1,12 @@
 r"""Global pooling as unbalanced optimal transport, for PyTorch Geometric."""
 
 from torch_geometric_uotp.aggr import UOTPAggregation
+from torch_geometric_uotp.ops import backend
 from torch_geometric_uotp.problem import Problem, Solution
 from torch_geometric_uotp.registry import register
 
 __version__ = "0.1.0"
 
-__all__ = ["Problem", "Solution", "UOTPAggregation", "register"]
+__all__ = ["Problem", "Solution", "UOTPAggregation", "backend", "register"]
 
 register()

@@ -90,6 +90,12 @@ class Coefficients:
             hard=self.hard,
         )
 
+    def expand_heads(self, heads: int) -> "Coefficients":
+        """Give every one of ``heads`` heads a column, where one serves all."""
+        if self.t.size(-1) == heads:
+            return self
+        return self.repeat_heads(heads)
+
     def repeat_heads(self, times: int) -> "Coefficients":
         """Coefficients of ``times`` copies of the heads, one after another."""
         return Coefficients(

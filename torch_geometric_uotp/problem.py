@@ -7,7 +7,8 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
-from torch_geometric_uotp.coefficients import Coefficients
+from torch_geometric_uotp.coefficients import Coefficients, spread
+from torch_geometric_uotp.precision import promote
 from torch_geometric_uotp.segments import Segments
 
 
@@ -24,26 +25,27 @@ class Problem:
 
     from `"Revisiting Global Pooling through the Lens of Optimal Transport"
     <https://arxiv.org/abs/2201.09191>`_. The regulariser R belongs to the
-    solver. All tensors share one floating-point type.
+    solver. Coefficients and priors are of one type, float32 or better, scores
+    and values of the same or of half precision.
 
     Args:
         scores (torch.Tensor): X, of shape [N, H, C]: H heads of C channels.
         segments (Segments): The set of each of the N nodes.
         coefficients (Coefficients): Tables for H heads, or for one head that
             all share.
-        log_p0 (torch.Tensor): Log prior over channels, of shape [H, C].
-        log_q0 (torch.Tensor): Log prior over the nodes of each set, of shape
-            [N, H] or [N, 1].
-        values (torch.Tensor, optional): What is averaged, of shape [N, H, C].
-            (default: the scores)
+        values (torch.Tensor): What is averaged, of shape [N, H, C].
+        log_p0 (torch.Tensor, optional): Log prior over channels, of shape
+            [H, C]. (default: uniform)
+        log_q0 (torch.Tensor, optional): Log prior over the nodes of each set,
+            of shape [N, H] or [N, 1]. (default: uniform)
     """
 
     scores: Tensor
     segments: Segments
     coefficients: Coefficients
-    log_p0: Tensor
-    log_q0: Tensor
     values: Tensor
+    log_p0: Tensor | None = None
+    log_q0: Tensor | None = None
 
     @classmethod
     def create(
@@ -55,19 +57,61 @@ class Problem:
         log_q0: Tensor | None = None,
         values: Tensor | None = None,
     ) -> "Problem":
-        """State a problem; priors left out are uniform, values the scores."""
-        if log_p0 is None:
-            log_p0 = scores.new_zeros(scores.shape[1:])
-        if log_q0 is None:
-            log_q0 = scores.new_zeros(segments.num_nodes, 1)
+        """State a problem; priors left out are uniform, values the scores.
+
+        Priors given are known up to a constant, and normalised here.
+        """
+        if log_p0 is not None:
+            log_p0 = log_p0.log_softmax(-1)
+        if log_q0 is not None:
+            log_q0 = log_q0 - segments.gather(segments.logsumexp(log_q0))
         return cls(
             scores=scores,
             segments=segments,
             coefficients=coefficients,
-            log_p0=log_p0.log_softmax(-1),
-            log_q0=log_q0 - segments.gather(segments.logsumexp(log_q0)),
             values=scores if values is None else values,
+            log_p0=log_p0,
+            log_q0=log_q0,
         )
+
+    def at_nodes(self, coefficient: Tensor) -> Tensor:
+        """A coefficient of each node, [N, H], from [H] or [G, H]."""
+        if coefficient.dim() == 1:
+            return spread(coefficient, self.segments.num_nodes)
+        return self.segments.gather(coefficient)
+
+    def at_sets(self, coefficient: Tensor) -> Tensor:
+        """A coefficient of each set, [G, H], from [H] or [G, H]."""
+        if coefficient.dim() == 1:
+            return spread(coefficient, self.segments.num_sets)
+        return coefficient
+
+    def explicit(self) -> "Problem":
+        """The same problem in float32 or better, with all priors written out."""
+        dtype = torch.promote_types(self.scores.dtype, torch.float32)
+        scores = promote(self.scores, dtype)
+        shared = self.values is self.scores
+        values = scores if shared else promote(self.values, dtype)
+        return Problem.create(
+            scores,
+            self.segments,
+            self.coefficients,
+            _or_zeros(self.log_p0, scores, scores.shape[1:]),
+            _or_zeros(self.log_q0, scores, (self.segments.num_nodes, 1)),
+            values,
+        )
+
+    @property
+    def channel_prior(self) -> Tensor:
+        """``log_p0`` of an explicit problem."""
+        assert self.log_p0 is not None
+        return self.log_p0
+
+    @property
+    def node_prior(self) -> Tensor:
+        """``log_q0`` of an explicit problem."""
+        assert self.log_q0 is not None
+        return self.log_q0
 
     def detach_hard_heads(self) -> "Problem":
         """Cut the features of heads with infinite t off the gradient."""
@@ -80,6 +124,10 @@ class Problem:
             scores=torch.where(mask, self.scores.detach(), self.scores),
             values=torch.where(mask, self.values.detach(), self.values),
         )
+
+
+def _or_zeros(prior: Tensor | None, like: Tensor, shape: tuple[int, ...]) -> Tensor:
+    return like.new_zeros(shape) if prior is None else prior
 
 
 @dataclass(frozen=True)

@@ -26,14 +26,15 @@ class Segments:
     Args:
         index (torch.Tensor): The set of each node, int64 of shape [N].
         num_sets (int): G.
-        counts (torch.Tensor): The nodes of each set, int64 of shape [G].
         reduction (Reduction): How rows of one set are reduced.
+        ptr (torch.Tensor, optional): The boundaries of the sets, int64 of shape
+            [G + 1], where nodes are known to be sorted by set.
     """
 
     index: Tensor
     num_sets: int
-    counts: Tensor
     reduction: Reduction
+    ptr: Tensor | None = None
 
     @classmethod
     def from_index(cls, index: Tensor, num_sets: int) -> "Segments":
@@ -55,9 +56,7 @@ class Segments:
                     f"(got values from {low} to {high})"
                 )
         index = index.long()
-        reduction = ScatterReduction(index, num_sets)
-        counts = reduction.sum(torch.ones_like(index))
-        return cls(index, num_sets, counts, reduction)
+        return cls(index, num_sets, ScatterReduction(index, num_sets))
 
     @classmethod
     def from_ptr(cls, ptr: Tensor, num_nodes: int) -> "Segments":
@@ -84,7 +83,25 @@ class Segments:
             if ptr.is_cuda and has_torch_scatter()
             else ScatterReduction(index, num_sets)
         )
-        return cls(index, num_sets, counts, reduction)
+        return cls(index, num_sets, reduction, ptr)
+
+    @classmethod
+    def from_places(
+        cls, ptr: Tensor, order: Tensor | None, num_nodes: int
+    ) -> "Segments":
+        """Lay out nodes that a permutation brings into contiguous sets.
+
+        Args:
+            ptr (torch.Tensor): See :meth:`from_ptr`.
+            order (torch.Tensor, optional): The node at each place, int64 of
+                shape [N]. (default: nodes in place)
+            num_nodes (int): N.
+        """
+        segments = cls.from_ptr(ptr, num_nodes)
+        if order is None:
+            return segments
+        index = torch.empty_like(order).scatter(0, order, segments.index)
+        return cls.from_index(index, segments.num_sets)
 
     @classmethod
     def build(
@@ -129,6 +146,13 @@ class Segments:
     def num_nodes(self) -> int:
         """N."""
         return self.index.numel()
+
+    @property
+    def counts(self) -> Tensor:
+        """The nodes of each set, int64 of shape [G]."""
+        if self.ptr is not None:
+            return self.ptr.diff()
+        return self.reduction.sum(torch.ones_like(self.index))
 
     def gather(self, x: Tensor) -> Tensor:
         """Give each node its set's row: [G, ...] to [N, ...]."""

@@ -19,7 +19,7 @@ class Semiring(Protocol):
     """What a solver asks of its arithmetic; z has shape [N, H, C]."""
 
     def scores(self, x: Tensor, t: Tensor) -> Tensor:
-        """Scale scores [N, H, C] by the inverse temperature [H]."""
+        """Scale scores [N, H, C] by the inverse temperature [N, H]."""
 
     def prior(self, log_prior: Tensor) -> Tensor:
         """The weight of a log prior beside the scores."""

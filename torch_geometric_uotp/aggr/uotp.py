@@ -238,7 +238,7 @@ class UOTPAggregation(Aggregation):
             raise ValueError(
                 f"'dim' must not be the axis of the channels, the last one (got {dim})"
             )
-        return promote(x, torch.promote_types(x.dtype, torch.float32)).movedim(dim, 0)
+        return x.movedim(dim, 0)
 
     def _solve(
         self, nodes: Tensor, segments: Segments, node_prior: Tensor | None
@@ -254,10 +254,11 @@ class UOTPAggregation(Aggregation):
     ) -> Problem:
         """State the problem of nodes [N, *, F], leading axes as more heads."""
         copies = math.prod(nodes.shape[1:-1])
-        coefficients: Coefficients = self.coefficient(nodes.dtype)
+        dtype = torch.promote_types(nodes.dtype, torch.float32)
+        coefficients: Coefficients = self.coefficient(dtype)
         log_p0 = self.log_p0
         if log_p0 is not None:
-            log_p0 = log_p0.to(nodes.dtype).repeat(copies, 1)
+            log_p0 = log_p0.to(dtype).repeat(copies, 1)
         return Problem.create(
             scores=nodes.reshape(
                 nodes.size(0), copies * self.heads, self.channels // self.heads
@@ -265,15 +266,19 @@ class UOTPAggregation(Aggregation):
             segments=segments,
             coefficients=coefficients.repeat_heads(copies),
             log_p0=log_p0,
-            log_q0=self._log_node_prior(nodes, node_prior),
+            log_q0=self._log_node_prior(nodes, node_prior, dtype),
         )
 
-    def _log_node_prior(self, nodes: Tensor, node_prior: Tensor | None) -> Tensor:
+    def _log_node_prior(
+        self, nodes: Tensor, node_prior: Tensor | None, dtype: torch.dtype
+    ) -> Tensor | None:
         """The node prior's logarithm up to a constant, a column for each head."""
+        if node_prior is None and isinstance(self.node_prior, UniformPrior):
+            return None
         logits: Tensor = (
-            self.node_prior(nodes)
+            self.node_prior(promote(nodes, dtype))
             if node_prior is None
-            else _log_positive("node_prior", node_prior.to(nodes.dtype))
+            else _log_positive("node_prior", node_prior.to(dtype))
         )
         if node_prior is not None and logits.dim() == 1:
             logits = logits.unsqueeze(-1)

@@ -6,7 +6,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from torch_geometric_uotp.coefficients import Coefficients, spread
+from torch_geometric_uotp.coefficients import Coefficients
 from torch_geometric_uotp.problem import Problem, Solution
 from torch_geometric_uotp.semiring import Semiring
 from torch_geometric_uotp.solvers.base import Solver
@@ -118,6 +118,7 @@ class BADMM(Solver):
     def solve(self, problem: Problem, ring: Semiring) -> Solution:
         if problem.coefficients.rho is None:
             raise ValueError("BADMM needs coefficients with 'rho' (got none)")
+        problem = problem.explicit()
         state = _start(problem, ring)
         last = self.num_steps - 1
         for k in range(last):
@@ -141,11 +142,11 @@ class BADMM(Solver):
         step = problem.coefficients.step(k)
         rho = _penalty(step)
         pull = self.regularizer.pull(state.dual, state.s)
-        scores = ring.scores(problem.scores, step.t) - pull
-        y = state.log_s + scores / _column(rho, problem.segments.num_nodes)
-        s_p = _column(_share(step.r_p, rho), problem.segments.num_sets)
+        scores = ring.scores(problem.scores, problem.at_nodes(step.t)) - pull
+        y = state.log_s + scores / problem.at_nodes(rho).unsqueeze(-1)
+        s_p = problem.at_sets(_share(step.r_p, rho)).unsqueeze(-1)
         r = ring.nodes(y, problem.segments)
-        shift = s_p * (ring.prior(problem.log_p0) - r)
+        shift = s_p * (ring.prior(problem.channel_prior) - r)
         log_p = _normalise(y + problem.segments.gather(shift), ring, problem)
         return replace(state, log_p=log_p)
 
@@ -153,10 +154,10 @@ class BADMM(Solver):
         step = problem.coefficients.step(k)
         rho = _penalty(step)
         share = _share(step.r_q, self.regularizer.weight(rho))
-        rho, s_q = (_column(row, problem.segments.num_nodes) for row in (rho, share))
+        rho, s_q = (problem.at_nodes(row).unsqueeze(-1) for row in (rho, share))
         p = ring.mass(state.log_p)
         y = self.regularizer.kernel(state.log_p, state.dual, p, rho)
-        prior = ring.prior(problem.log_q0).unsqueeze(-1)
+        prior = ring.prior(problem.node_prior).unsqueeze(-1)
         y = y + s_q * (prior - ring.channels(y).unsqueeze(-1))
         log_s = _normalise(y, ring, problem)
         s = ring.mass(log_s)
@@ -168,17 +169,15 @@ def _penalty(step: Coefficients) -> Tensor:
     return step.rho
 
 
-def _column(row: Tensor, size: int) -> Tensor:
-    return spread(row, size).unsqueeze(-1)
-
-
 def _share(fidelity: Tensor, weight: Tensor) -> Tensor:
     """alpha / (weight + alpha), both relative to alpha0."""
     return fidelity / (weight * (1 - fidelity) + fidelity)
 
 
 def _start(problem: Problem, ring: Semiring) -> State:
-    priors = ring.prior(problem.log_q0).unsqueeze(-1) + ring.prior(problem.log_p0)
+    priors = ring.prior(problem.node_prior).unsqueeze(-1) + ring.prior(
+        problem.channel_prior
+    )
     log_s = priors.expand_as(problem.scores)
     dual = torch.zeros_like(problem.scores)
     return State(log_p=log_s, log_s=log_s, s=ring.mass(log_s), dual=dual)
@@ -191,7 +190,7 @@ def _normalise(log_mass: Tensor, ring: Semiring, problem: Problem) -> Tensor:
 
 def _plan(problem: Problem, ring: Semiring, state: State) -> Tensor:
     log_p = ring.nodes(state.log_p, problem.segments)
-    shares = ring.shares(log_p, problem.log_p0)
+    shares = ring.shares(log_p, problem.channel_prior)
     weights = ring.weights(state.log_p, problem.segments)
     return (problem.segments.gather(shares) * weights).flatten(1)
 

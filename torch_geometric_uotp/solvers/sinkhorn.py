@@ -4,9 +4,11 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from torch_geometric_uotp.coefficients import spread
+from torch_geometric_uotp import ops
+from torch_geometric_uotp.coefficients import Coefficients
 from torch_geometric_uotp.problem import Problem, Solution
-from torch_geometric_uotp.semiring import Semiring
+from torch_geometric_uotp.segments import Segments
+from torch_geometric_uotp.semiring import LOG_SUM_EXP, Semiring
 from torch_geometric_uotp.solvers.base import Solver
 
 
@@ -47,6 +49,23 @@ class Sinkhorn(Solver):
         return {"t": steps, "r_p": steps - 1 if normalize else steps, "r_q": steps}
 
     def solve(self, problem: Problem, ring: Semiring) -> Solution:
+        if ring is LOG_SUM_EXP and ops.takes(problem.scores):
+            return self._solve_natively(problem)
+        return self._solve_portably(problem.explicit(), ring)
+
+    def _solve_natively(self, problem: Problem) -> Solution:
+        def portable() -> Solution:
+            return self._solve_portably(problem.explicit(), LOG_SUM_EXP)
+
+        return Solution(
+            pooled=_pool_natively(problem, self.num_steps).flatten(1),
+            segments=problem.segments,
+            heads=problem.scores.size(1),
+            make_plan=lambda: portable().make_plan(),
+            make_residual=lambda: portable().make_residual(),
+        )
+
+    def _solve_portably(self, problem: Problem, ring: Semiring) -> Solution:
         a: Tensor | None = None
         for k in range(self.num_steps - 1):
             b = _node_potential(problem, ring, k, a)
@@ -64,7 +83,7 @@ class Sinkhorn(Solver):
 
 
 def _logits(problem: Problem, ring: Semiring, k: int, b: Tensor) -> Tensor:
-    t = problem.coefficients.step(k).t
+    t = problem.at_nodes(problem.coefficients.step(k).t)
     return ring.scores(problem.scores, t) + b.unsqueeze(-1)
 
 
@@ -72,24 +91,25 @@ def _node_potential(
     problem: Problem, ring: Semiring, k: int, a: Tensor | None
 ) -> Tensor:
     step = problem.coefficients.step(k)
-    z = ring.scores(problem.scores, step.t)
+    z = ring.scores(problem.scores, problem.at_nodes(step.t))
     if a is not None:
         z = z + problem.segments.gather(a)
-    r_q = spread(step.r_q, problem.segments.num_nodes)
-    return r_q * (ring.prior(problem.log_q0) - ring.channels(z))
+    return problem.at_nodes(step.r_q) * (
+        ring.prior(problem.node_prior) - ring.channels(z)
+    )
 
 
 def _channel_potential(problem: Problem, ring: Semiring, k: int, b: Tensor) -> Tensor:
     lse = ring.nodes(_logits(problem, ring, k, b), problem.segments)
-    r_p = spread(problem.coefficients.step(k).r_p, problem.segments.num_sets)
-    return r_p.unsqueeze(-1) * (ring.prior(problem.log_p0) - lse)
+    r_p = problem.at_sets(problem.coefficients.step(k).r_p)
+    return r_p.unsqueeze(-1) * (ring.prior(problem.channel_prior) - lse)
 
 
 def _plan(problem: Problem, ring: Semiring, k: int, b: Tensor) -> Tensor:
     segments = problem.segments
     z = _logits(problem, ring, k, b)
     log_p = _channel_potential(problem, ring, k, b) + ring.nodes(z, segments)
-    shares = ring.shares(log_p, problem.log_p0)
+    shares = ring.shares(log_p, problem.channel_prior)
     return (segments.gather(shares) * ring.weights(z, segments)).flatten(1)
 
 
@@ -98,3 +118,44 @@ def _residual(problem: Problem, ring: Semiring, k: int, b: Tensor) -> Tensor:
     gap = b - _node_potential(problem, ring, k, a)
     span = problem.segments.max(gap) + problem.segments.max(-gap)
     return problem.segments.fill_empty(span / 2, 0)
+
+
+def _pool_natively(problem: Problem, num_steps: int) -> Tensor:
+    heads = problem.scores.size(1)
+    coefficients = problem.coefficients.expand_heads(heads)
+    log_q0 = problem.log_q0
+    return ops.sinkhorn(
+        problem.scores,
+        None if problem.values is problem.scores else problem.values,
+        problem.segments,
+        (coefficients.t, coefficients.r_p, coefficients.r_q),
+        problem.log_p0,
+        None if log_q0 is None else log_q0.expand(-1, heads),
+        num_steps,
+    )
+
+
+def _pool_portably(
+    scores: Tensor,
+    values: Tensor | None,
+    ptr: Tensor,
+    order: Tensor | None,
+    t: Tensor,
+    r_p: Tensor,
+    r_q: Tensor,
+    log_p0: Tensor | None,
+    log_q0: Tensor | None,
+    num_steps: int,
+) -> Tensor:
+    """The native operator, on its own arguments, by PyTorch's operators."""
+    segments = Segments.from_places(ptr, order, scores.size(0))
+    coefficients = Coefficients(t, r_p, r_q)
+    problem = Problem.create(scores, segments, coefficients, log_p0, log_q0, values)
+    return (
+        Sinkhorn(num_steps)
+        ._solve_portably(problem.explicit(), LOG_SUM_EXP)
+        .pooled.view(-1, *scores.shape[1:])
+    )
+
+
+ops.differentiate_sinkhorn(_pool_portably)

@@ -1,0 +1,85 @@
+// Exponential and logarithm of a machine vector, within 2 units in the last place.
+//
+// Polynomials: minimax in the relative error (Remez), 2^r on [-1/2, 1/2] and (log m - 2 s) / s^3 in s^2 with
+// s = (m - 1) / (m + 1) and m in [sqrt(1/2), sqrt(2)].
+#pragma once
+#include "vec.h"
+
+namespace uotp {
+namespace UOTP_ISA {
+
+template <class T> struct Format;
+
+template <> struct Format<float> {
+  static constexpr int mantissa = 23, bias = 127;
+  static constexpr float shifter = 0x1.8p23f, log2e = 0x1.715476p0f, ln2_high = 0x1.62e4p-1f, ln2_low = 0x1.7f7d1cp-20f;
+  static constexpr float infinity = __builtin_inff(), smallest_normal = 0x1p-126f;
+  static constexpr float exp2[] = {1.0000000005540969739f, 0.69314720573688924727f, 0.24022646891266945521f, 0.055503287773925754677f,
+                                   0.0096184888817394558112f, 0.0013399931136418935676f, 0.00015345832656188889723f};
+  static constexpr float log[] = {0.66666666554081387921f, 0.40000122095630364388f, 0.2855079757903601577f, 0.23330994273929333146f};
+  // Exponents the scaling form takes: e^(+-range/2) and sums of their products stay normal numbers (sinkhorn.h).
+  static constexpr float range = 120, smallest_sum = 1e-30f, largest_sum = 1e30f;
+};
+
+template <> struct Format<double> {
+  static constexpr int mantissa = 52, bias = 1023;
+  static constexpr double shifter = 0x1.8p52, log2e = 0x1.71547652b82fep0, ln2_high = 0x1.62e42fefa3800p-1, ln2_low = 0x1.ef35793c76730p-45;
+  static constexpr double infinity = __builtin_inf(), smallest_normal = 0x1p-1022;
+  static constexpr double exp2[] = {0.9999999999999999971, 0.69314718055994533047, 0.24022650695910156198, 0.055504108664819920829,
+                                    0.0096181291075883375878, 0.0013333558146790119134, 0.00015403530462511438904, 0.000015252733489787996875,
+                                    1.321543309117148398e-6, 1.0178198108777556482e-7, 7.0741053598010983954e-9, 4.4352692144885519186e-10};
+  static constexpr double log[] = {0.66666666666666666464, 0.40000000000000880131, 0.2857142857080190099, 0.22222222392062044663,
+                                   0.181817956063937768, 0.15386241381801308441, 0.13268731698664086605, 0.13087028029571503876};
+  static constexpr double range = 1200, smallest_sum = 1e-280, largest_sum = 1e280;
+};
+
+// Inlined, so that the constants stay in registers over the loop around.
+#define UOTP_INLINE inline __attribute__((always_inline))
+
+template <class T, int N> UOTP_INLINE Vec<T> polynomial(const T (&coefficient)[N], Vec<T> at) {
+  Vec<T> value = splat(coefficient[N - 1]);
+#pragma GCC unroll 16
+  for (int i = N - 2; i >= 0; --i) value = value * at + coefficient[i];
+  return value;
+}
+
+// 2^y for |y| within the range of normal exponents: the only exponential of the inner loops.
+template <class T> UOTP_INLINE Vec<T> exp2_bounded(Vec<T> y) {
+  using F = Format<T>;
+  const Vec<T> shifted = y + F::shifter;  // the nearest integer, in the low bits of the mantissa
+  const Vec<T> power = polynomial(F::exp2, y - (shifted - F::shifter));
+  return bit_cast<Vec<T>>(bit_cast<Bits<T>>(power) + (bit_cast<Bits<T>>(shifted) << F::mantissa));
+}
+
+template <class T> UOTP_INLINE Vec<T> power_of_two(Bits<T> exponent) { return bit_cast<Vec<T>>((exponent + Format<T>::bias) << Format<T>::mantissa); }
+
+// e^x for every x: denormal results, overflow, infinities and NaN included.
+template <class T> UOTP_INLINE Vec<T> exp(Vec<T> x) {
+  using F = Format<T>;
+  constexpr T limit = T(1.3) * F::bias;  // beyond it every result is 0 or infinity, and two factors of 2^n can still say so
+  const Vec<T> bounded = maximum<T>(minimum<T>(x, splat(limit)), splat(-limit));
+  const Vec<T> shifted = bounded * F::log2e + F::shifter, whole = shifted - F::shifter;
+  const Vec<T> rest = (bounded - whole * F::ln2_high) - whole * F::ln2_low;
+  const Bits<T> exponent = bit_cast<Bits<T>>(shifted) - bit_cast<Bits<T>>(splat(F::shifter)), first = exponent >> 1;
+  const Vec<T> value = polynomial(F::exp2, rest * F::log2e) * power_of_two<T>(first) * power_of_two<T>(exponent - first);
+  return x == x ? value : x;
+}
+
+// log x for every x: -inf at 0, NaN below, denormal arguments included.
+template <class T> UOTP_INLINE Vec<T> log(Vec<T> x) {
+  using F = Format<T>;
+  constexpr T scale = T(int64_t(1) << F::mantissa);
+  const auto tiny = x < F::smallest_normal;
+  const Bits<T> bits = bit_cast<Bits<T>>(tiny ? x * scale : x), offset = bits - bit_cast<Bits<T>>(splat(T(0.70710678118654752440)));
+  const Bits<T> exponent = offset >> F::mantissa;
+  const Vec<T> m = bit_cast<Vec<T>>(bits - (exponent << F::mantissa));
+  const Vec<T> e = __builtin_convertvector(exponent, Vec<T>) - (tiny ? splat(T(F::mantissa)) : Vec<T>{});
+  const Vec<T> f = m - T(1), s = f / (f + T(2)), z = s * s;
+  // log m = f - s (f - z q): the leading term is exact, only a correction is rounded (2 s = f - s f).
+  const Vec<T> value = e * F::ln2_high + (f - (s * (f - z * polynomial(F::log, z)) - e * F::ln2_low));
+  const Vec<T> special = x == Vec<T>{} ? splat(-F::infinity) : x < Vec<T>{} ? splat(T(__builtin_nan(""))) : x;
+  return x > Vec<T>{} && x < F::infinity ? value : special;
+}
+
+}  // namespace UOTP_ISA
+}  // namespace uotp

@@ -1,0 +1,15 @@
+// Compiled once per instruction set, with -DUOTP_ISA=<its name> and the compiler's flags for it.
+#include "kernels.h"
+#include "sinkhorn.h"
+
+namespace uotp {
+namespace UOTP_ISA {
+
+template <class S, class T> constexpr SolverTable<S, T> table{sinkhorn_forward<S, T>, sinkhorn_backward<S, T>};
+
+#define UOTP_NAME_(isa) #isa
+#define UOTP_NAME(isa) UOTP_NAME_(isa)
+extern const Kernels kernels{UOTP_NAME(UOTP_ISA), table<float, float>, table<double, double>, table<bfloat16, float>, table<float16, float>};
+
+}  // namespace UOTP_ISA
+}  // namespace uotp

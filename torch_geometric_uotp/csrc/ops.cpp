@@ -1,0 +1,227 @@
+// The kernels as torch operators, through LibTorch's stable ABI: one library serves every torch from 2.10 on.
+// Fake kernels and autograd are in ops.py; shapes are those of problem.h.
+#include <torch/csrc/stable/library.h>
+#include <torch/csrc/stable/ops.h>
+#include <torch/csrc/stable/tensor.h>
+
+#include <optional>
+#include <string>
+#include <tuple>
+#include <vector>
+
+#include "kernels.h"
+
+namespace uotp {
+namespace {
+
+using torch::headeronly::ScalarType;
+using torch::stable::Tensor;
+using Optional = std::optional<Tensor>;
+
+void run_on_torch_threads(int64_t count, int64_t grain, void (*task)(void*, int64_t, int64_t), void* context) {
+  torch::stable::parallel_for(0, count, grain, [=](int64_t begin, int64_t end) { task(context, begin, end); });
+}
+
+Parallel torch_threads() { return {run_on_torch_threads, int64_t(torch::stable::get_num_threads())}; }
+
+const void* data(const Optional& tensor) { return tensor ? tensor->const_data_ptr() : nullptr; }
+template <class P> P* data(const Tensor& tensor) { return static_cast<P*>(tensor.mutable_data_ptr()); }
+
+void check_tensor(const Tensor& tensor, const char* name, ScalarType dtype) {
+  STD_TORCH_CHECK(tensor.is_cpu() && tensor.is_contiguous(), name, " must be a contiguous CPU tensor");
+  STD_TORCH_CHECK(tensor.scalar_type() == dtype, name, " has another dtype than it needs");
+}
+
+void check_sizes(const Tensor& tensor, const char* name, const std::vector<int64_t>& sizes) {
+  bool same = tensor.dim() == int64_t(sizes.size());
+  for (size_t i = 0; same && i < sizes.size(); ++i) same = tensor.size(i) == sizes[i];
+  STD_TORCH_CHECK(same, name, " has another shape than it needs");
+}
+
+// Offsets and places are followed blindly by the kernels.
+void check_layout(const Tensor& ptr, const Optional& order, int64_t nodes) {
+  check_tensor(ptr, "ptr", ScalarType::Long);
+  const auto* at = static_cast<const int64_t*>(ptr.const_data_ptr());
+  const int64_t sets = ptr.numel() - 1;
+  bool valid = sets >= 0 && at[0] == 0 && at[sets] == nodes;
+  for (int64_t set = 0; valid && set < sets; ++set) valid = at[set] <= at[set + 1];
+  STD_TORCH_CHECK(valid, "ptr must start at 0, end at the number of nodes (", nodes, ") and never fall");
+  if (!order) return;
+  check_tensor(*order, "order", ScalarType::Long);
+  check_sizes(*order, "order", {nodes});
+  const auto* place = static_cast<const int64_t*>(order->const_data_ptr());
+  for (int64_t n = 0; valid && n < nodes; ++n) valid = place[n] >= 0 && place[n] < nodes;
+  STD_TORCH_CHECK(valid, "order must name nodes in [0, ", nodes, ")");
+}
+
+// Null if every node is in its place, which spares the kernels a look-up.
+const int64_t* places(const Optional& order) {
+  const auto* place = static_cast<const int64_t*>(data(order));
+  if (!place) return nullptr;
+  for (int64_t n = 0; n < order->numel(); ++n)
+    if (place[n] != n) return place;
+  return nullptr;
+}
+
+struct Arguments {
+  const Tensor& scores;
+  const Optional& values;
+  const Tensor& ptr;
+  const Optional& order;
+  const Tensor &t, &r_p, &r_q;
+  const Optional &log_p0, &log_q0;
+  int64_t steps;
+
+  int64_t nodes() const { return scores.size(0); }
+  int64_t heads() const { return scores.size(1); }
+  int64_t width() const { return scores.size(2); }
+  int64_t sets() const { return ptr.numel() - 1; }
+  ScalarType compute() const { return scores.scalar_type() == ScalarType::Double ? ScalarType::Double : ScalarType::Float; }
+  Tensor empty(std::vector<int64_t> sizes) const { return torch::stable::new_empty(scores, sizes, compute()); }
+  Tensor zeros(std::vector<int64_t> sizes) const { return torch::stable::new_zeros(scores, sizes, compute()); }
+
+  void check() const {
+    check_tensor(scores, "x", scores.scalar_type());
+    STD_TORCH_CHECK(scores.dim() == 3 && heads() > 0 && width() > 0 && steps > 0, "x must be [N, heads, channels] and num_steps positive");
+    if (values) check_tensor(*values, "values", scores.scalar_type()), check_sizes(*values, "values", {nodes(), heads(), width()});
+    check_layout(ptr, order, nodes());
+    check_coefficient(t, "t"), check_coefficient(r_p, "r_p"), check_coefficient(r_q, "r_q");
+    if (log_p0) check_tensor(*log_p0, "log_p0", compute()), check_sizes(*log_p0, "log_p0", {heads(), width()});
+    if (log_q0) check_tensor(*log_q0, "log_q0", compute()), check_sizes(*log_q0, "log_q0", {nodes(), heads()});
+  }
+
+  // [rows, heads], or [rows, sets, heads] where every set has its own.
+  void check_coefficient(const Tensor& tensor, const char* name) const {
+    check_tensor(tensor, name, compute());
+    const bool valid = (tensor.dim() == 2 || (tensor.dim() == 3 && tensor.size(1) == sets())) && tensor.size(0) >= 1 &&
+                       tensor.size(0) <= steps && tensor.size(tensor.dim() - 1) == heads();
+    STD_TORCH_CHECK(valid, name, " must be [rows, ", heads(), "] or [rows, ", sets(), ", ", heads(), "] with 1 to ", steps, " rows");
+  }
+
+  template <class T, class P = const T> Coefficient<P> coefficient(const Tensor& tensor) const {
+    const bool of_sets = tensor.dim() == 3;
+    return {data<P>(tensor), tensor.size(0), (of_sets ? sets() : 1) * heads(), of_sets ? heads() : 0};
+  }
+
+  template <class S, class T> Sinkhorn<S, T> sinkhorn() const {
+    const Batch<S, T> batch{static_cast<const S*>(scores.const_data_ptr()), static_cast<const S*>(data(values)),
+                            static_cast<const int64_t*>(ptr.const_data_ptr()), places(order),
+                            sets(), heads(), width(), steps,
+                            static_cast<const T*>(data(log_p0)), static_cast<const T*>(data(log_q0))};
+    return {batch, coefficient<T>(t), coefficient<T>(r_p), coefficient<T>(r_q), t.size(0) == 1};
+  }
+};
+
+// f(table of the kernels for this dtype, a value of the stored and of the computed type)
+template <class F> void for_dtype(const Tensor& scores, F f) {
+  switch (scores.scalar_type()) {
+    case ScalarType::Float: return f(kernels().float32, float{}, float{});
+    case ScalarType::Double: return f(kernels().float64, double{}, double{});
+    case ScalarType::BFloat16: return f(kernels().bfloat, bfloat16{}, float{});
+    case ScalarType::Half: return f(kernels().half, float16{}, float{});
+    default: STD_TORCH_CHECK(false, "x must be float64, float32, bfloat16 or float16");
+  }
+}
+
+// Sums [rows, sets, length] over the sets, in their order and in double precision.
+template <class T> Tensor over_sets(const Tensor& each, int64_t rows, int64_t sets, int64_t length, Tensor total) {
+  for (int64_t row = 0; row < rows; ++row)
+    for (int64_t i = 0; i < length; ++i) {
+      double sum = 0;
+      for (int64_t set = 0; set < sets; ++set) sum += data<T>(each)[(row * sets + set) * length + i];
+      data<T>(total)[row * length + i] = T(sum);
+    }
+  return total;
+}
+
+// The gradient of a coefficient, from those of every set.
+template <class T> Tensor as_given(const Arguments& of, const Tensor& coefficient, const Tensor& each) {
+  if (coefficient.dim() == 3) return each;
+  return over_sets<T>(each, coefficient.size(0), of.sets(), of.heads(), of.empty({coefficient.size(0), of.heads()}));
+}
+
+std::tuple<Tensor, Tensor, Tensor, Tensor> sinkhorn_forward(
+    const Tensor& x, const Optional& values, const Tensor& ptr, const Optional& order, const Tensor& t, const Tensor& r_p, const Tensor& r_q,
+    const Optional& log_p0, const Optional& log_q0, int64_t num_steps) {
+  const Arguments arguments{x, values, ptr, order, t, r_p, r_q, log_p0, log_q0, num_steps};
+  arguments.check();
+  const int64_t sets = arguments.sets(), heads = arguments.heads(), width = arguments.width();
+  Tensor pooled = arguments.empty({sets, heads, width}), bias = arguments.empty({x.size(0), heads});
+  Tensor log_sums = arguments.empty({num_steps, sets, heads, width}), centre = arguments.empty({sets, heads});
+  for_dtype(x, [&](const auto& table, auto stored, auto computed) {
+    using S = decltype(stored);
+    using T = decltype(computed);
+    const SinkhornForward<S, T> out{data<T>(pooled), data<T>(log_sums), data<T>(bias), data<T>(centre)};
+    table.sinkhorn_forward(arguments.sinkhorn<S, T>(), out, torch_threads());
+  });
+  return {pooled, bias, log_sums, centre};
+}
+
+std::tuple<Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor> sinkhorn_backward(
+    const Tensor& grad, const Tensor& x, const Optional& values, const Tensor& ptr, const Optional& order, const Tensor& t, const Tensor& r_p,
+    const Tensor& r_q, const Optional& log_p0, const Optional& log_q0, int64_t num_steps, const Tensor& pooled, const Tensor& log_sums,
+    const Tensor& centre) {
+  const Arguments arguments{x, values, ptr, order, t, r_p, r_q, log_p0, log_q0, num_steps};
+  arguments.check();
+  const int64_t sets = arguments.sets(), heads = arguments.heads(), width = arguments.width();
+  check_tensor(grad, "grad", arguments.compute()), check_sizes(grad, "grad", {sets, heads, width});
+  check_tensor(pooled, "pooled", arguments.compute()), check_sizes(pooled, "pooled", {sets, heads, width});
+  check_tensor(log_sums, "log_sums", arguments.compute()), check_sizes(log_sums, "log_sums", {num_steps, sets, heads, width});
+  check_tensor(centre, "centre", arguments.compute()), check_sizes(centre, "centre", {sets, heads});
+  Tensor d_x = torch::stable::empty_like(x), d_values = values ? torch::stable::empty_like(x) : arguments.empty({0});
+  Tensor d_t = arguments.zeros({t.size(0), sets, heads}), d_r_p = arguments.zeros({r_p.size(0), sets, heads}), d_r_q = arguments.zeros({r_q.size(0), sets, heads});
+  Tensor d_log_p0 = log_p0 ? arguments.zeros({sets, heads, width}) : arguments.empty({0});
+  Tensor d_log_q0 = log_q0 ? arguments.zeros({x.size(0), heads}) : arguments.empty({0});
+  for_dtype(x, [&](const auto& table, auto stored, auto computed) {
+    using S = decltype(stored);
+    using T = decltype(computed);
+    const auto each = [&](const Tensor& tensor) { return arguments.coefficient<T, T>(tensor); };
+    const SinkhornBackward<S, T> io{data<T>(pooled), data<T>(log_sums), data<T>(centre), data<T>(grad), data<S>(d_x), values ? data<S>(d_values) : nullptr,
+                                    each(d_t), each(d_r_p), each(d_r_q), log_p0 ? data<T>(d_log_p0) : nullptr, log_q0 ? data<T>(d_log_q0) : nullptr};
+    table.sinkhorn_backward(arguments.sinkhorn<S, T>(), io, torch_threads());
+    d_t = as_given<T>(arguments, t, d_t), d_r_p = as_given<T>(arguments, r_p, d_r_p), d_r_q = as_given<T>(arguments, r_q, d_r_q);
+    if (log_p0) d_log_p0 = over_sets<T>(d_log_p0, 1, sets, heads * width, arguments.empty({heads, width}));
+  });
+  return {d_x, d_values, d_t, d_r_p, d_r_q, d_log_p0, d_log_q0};
+}
+
+// The layout of nodes in any order: ptr, and order, the node at each place of the batch sorted by set (stable).
+std::tuple<Tensor, Tensor> layout(const Tensor& index, int64_t num_sets) {
+  check_tensor(index, "index", ScalarType::Long);
+  const int64_t nodes = index.numel();
+  const auto* set = static_cast<const int64_t*>(index.const_data_ptr());
+  Tensor ptr = torch::stable::new_zeros(index, {num_sets + 1}), order = torch::stable::new_empty(index, {nodes});
+  int64_t *start = data<int64_t>(ptr), *place = data<int64_t>(order);
+  for (int64_t n = 0; n < nodes; ++n) {
+    STD_TORCH_CHECK(set[n] >= 0 && set[n] < num_sets, "index must lie in [0, ", num_sets, ")");
+    ++start[set[n] + 1];
+  }
+  for (int64_t g = 0; g < num_sets; ++g) start[g + 1] += start[g];
+  std::vector<int64_t> next(start, start + num_sets);
+  for (int64_t n = 0; n < nodes; ++n) place[next[set[n]]++] = n;
+  return {ptr, order};
+}
+
+std::string instruction_set() { return kernels().name; }
+
+}  // namespace
+}  // namespace uotp
+
+STABLE_TORCH_LIBRARY(uotp, library) {
+  library.def(
+      "sinkhorn_forward(Tensor x, Tensor? values, Tensor ptr, Tensor? order, Tensor t, Tensor r_p, Tensor r_q, Tensor? log_p0, Tensor? log_q0, "
+      "int num_steps) -> (Tensor, Tensor, Tensor, Tensor)");
+  library.def(
+      "sinkhorn_backward(Tensor grad, Tensor x, Tensor? values, Tensor ptr, Tensor? order, Tensor t, Tensor r_p, Tensor r_q, Tensor? log_p0, "
+      "Tensor? log_q0, int num_steps, Tensor pooled, Tensor log_sums, Tensor centre) -> (Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor)");
+  library.def("layout(Tensor index, SymInt num_sets) -> (Tensor, Tensor)");
+  library.def("instruction_set() -> str");
+}
+
+STABLE_TORCH_LIBRARY_IMPL(uotp, CPU, library) {
+  library.impl("sinkhorn_forward", TORCH_BOX(&uotp::sinkhorn_forward));
+  library.impl("layout", TORCH_BOX(&uotp::layout));
+  library.impl("sinkhorn_backward", TORCH_BOX(&uotp::sinkhorn_backward));
+}
+
+STABLE_TORCH_LIBRARY_IMPL(uotp, CompositeExplicitAutograd, library) { library.impl("instruction_set", TORCH_BOX(&uotp::instruction_set)); }

@@ -1,0 +1,63 @@
+// What the kernels are called with: plain views of the caller's memory, the same for every instruction set.
+#pragma once
+#include <cstdint>
+
+namespace uotp {
+
+// A coefficient of every step, set and head. The last row serves the steps beyond it; a set stride of 0 shares all. Heads are contiguous.
+template <class T> struct Coefficient {
+  T* value;
+  int64_t rows, row_stride, set_stride;
+  T& at(int64_t step, int64_t set, int64_t head) const {
+    return value[(step < rows ? step : rows - 1) * row_stride + set * set_stride + head];
+  }
+};
+
+// S: how the tensors are stored, T: in what they are computed. N nodes, G sets, D = heads x width channels.
+template <class S, class T> struct Batch {
+  const S* scores;        // [N, D]
+  const S* values;        // [N, D]; null: the scores
+  const int64_t* ptr;     // [G + 1]
+  const int64_t* order;   // [N], the node at each place of the sorted batch; null: sorted already
+  int64_t sets, heads, width, steps;
+  const T* log_p0;        // [heads, width]; null: uniform
+  const T* log_q0;        // [N, heads]; null: uniform
+};
+
+template <class S, class T> struct Sinkhorn {
+  Batch<S, T> batch;
+  Coefficient<const T> t, r_p, r_q;  // 1/alpha0, alpha1/(alpha0 + alpha1), alpha2/(alpha0 + alpha2)
+  bool shared_t;                     // one t for all steps: exponentials and the gradient of x are formed once
+};
+
+template <class S, class T> struct SinkhornForward {
+  T* pooled;              // [G, D]
+  T* log_sums;            // [K, G, D]: LSE_n(t (x - centre) + b) of each step
+  T* bias;                // [N, heads]: b of the last step
+  T* centre;              // [G, heads]; NaN: the set was solved in the log domain
+};
+
+template <class S, class T> struct SinkhornBackward {
+  const T* pooled;        // [G, D], as the forward left it
+  const T* log_sums;
+  const T* centre;
+  const T* grad;          // [G, D]
+  S* d_scores;            // [N, D]
+  S* d_values;            // [N, D]; null: the values are the scores
+  Coefficient<T> d_t, d_r_p, d_r_q;  // of every set, zero before
+  T* d_log_p0;            // [G, D], of every set; null: not wanted
+  T* d_log_q0;            // [N, heads]; null: not wanted
+};
+
+// Runs task(context, begin, end) over ranges of [0, count), at least `grain` long, on the caller's threads.
+struct Parallel {
+  void (*run)(int64_t count, int64_t grain, void (*task)(void*, int64_t, int64_t), void* context);
+  int64_t threads;
+};
+
+template <class S, class T> struct SolverTable {
+  void (*sinkhorn_forward)(const Sinkhorn<S, T>&, const SinkhornForward<S, T>&, const Parallel&);
+  void (*sinkhorn_backward)(const Sinkhorn<S, T>&, const SinkhornBackward<S, T>&, const Parallel&);
+};
+
+}  // namespace uotp

@@ -1,0 +1,141 @@
+// Where the rows of a set are, how a set is cut into chunks, and how the sets of a batch are spread over threads.
+//
+// The cut depends on the size of the set alone, and sums over chunks are taken in their order: results are the same bits
+// for any number of threads and for a set alone or in a batch.
+#pragma once
+#include <cstdlib>
+
+#include "problem.h"
+#include "vec.h"
+
+namespace uotp {
+namespace UOTP_ISA {
+
+constexpr int64_t kChunk = 1 << 15;  // elements of a chunk: its scores and their gradient stay in a core's L2 cache
+constexpr int64_t kHold = 1 << 19;   // elements of a set whose exponentials are kept through all steps
+
+inline int64_t round_up(int64_t value, int64_t unit) { return (value + unit - 1) / unit * unit; }
+inline int64_t smaller(int64_t a, int64_t b) { return a < b ? a : b; }
+inline int64_t larger(int64_t a, int64_t b) { return a > b ? a : b; }
+
+// Memory of one thread that outlives its tasks: asking the system for pages at every call costs more than a small batch.
+class Scratch {
+ public:
+  ~Scratch() { std::free(memory_); }
+  template <class T> T* at_least(int64_t count) {
+    const int64_t bytes = round_up(count * int64_t(sizeof(T)), 64);
+    if (bytes > capacity_) {
+      std::free(memory_);
+      memory_ = std::aligned_alloc(64, bytes);
+      capacity_ = memory_ ? bytes : 0;
+    }
+    return static_cast<T*>(memory_);
+  }
+
+ private:
+  void* memory_ = nullptr;
+  int64_t capacity_ = 0;
+};
+
+// Cuts consecutive, aligned arrays out of one piece of memory; started at null it only measures.
+template <class T> class Carver {
+ public:
+  explicit Carver(T* memory) : start_(memory), used_(0) {}
+  T* take(int64_t count) {
+    T* piece = start_ ? start_ + used_ : nullptr;
+    used_ += round_up(count, 64 / sizeof(T));
+    return piece;
+  }
+  int64_t used() const { return used_; }
+
+ private:
+  T* start_;
+  int64_t used_;
+};
+
+// The rows of one set and head.
+template <class S, class T> struct Rows {
+  int64_t set, head, begin, count, width, padded, stride;
+  const int64_t* order;
+  T uniform_p0, uniform_q0;  // logarithms of the uniform priors
+
+  Rows(const Batch<S, T>& batch, int64_t set, int64_t head)
+      : set(set), head(head), begin(batch.ptr[set]), count(batch.ptr[set + 1] - begin), width(batch.width),
+        padded(round_up(width, W<T>)), stride(batch.heads * width), order(batch.order),
+        uniform_p0(-T(__builtin_log(double(width)))), uniform_q0(-T(__builtin_log(double(count)))) {}
+
+  int64_t node(int64_t n) const { return order ? order[begin + n] : begin + n; }
+  template <class P> P* row(P* tensor, int64_t n) const { return tensor + node(n) * stride + head * width; }
+  template <class P> P* of_set(P* tensor) const { return tensor + set * stride + head * width; }
+  int64_t heads() const { return stride / width; }
+  int64_t chunk() const { return larger(W<T>, kChunk / padded / W<T> * W<T>); }
+  int64_t chunks() const { return (count + chunk() - 1) / chunk(); }
+  bool held() const { return round_up(count, W<T>) * padded <= kHold; }
+};
+
+// f(column, how many of W) over the columns of a row.
+template <class T, class F> inline void for_columns(int64_t width, F f) {
+  int64_t column = 0;
+  for (; column + W<T> <= width; column += W<T>) f(column, W<T>);
+  if (column < width) f(column, int(width - column));
+}
+
+// f(chunk, first row, last row) over the chunks of a set, in parallel if `parallel` is given.
+template <class R, class F> inline void for_chunks(const R& rows, const Parallel* parallel, F f) {
+  struct Task {
+    const R& rows;
+    F& f;
+    static void run(void* context, int64_t begin, int64_t end) {
+      const Task& task = *static_cast<Task*>(context);
+      const int64_t size = task.rows.chunk();
+      for (int64_t chunk = begin; chunk < end; ++chunk) task.f(chunk, chunk * size, smaller(chunk * size + size, task.rows.count));
+    }
+  } task{rows, f};
+  if (parallel) parallel->run(rows.chunks(), 1, Task::run, &task);
+  else Task::run(&task, 0, rows.chunks());
+}
+
+// f(rows, parallel or null) over all sets and heads. A set that is a large part of the batch is cut inside, one after another;
+// the others are dealt out whole, in pieces of as many nodes.
+template <class S, class T, class F> inline void for_sets(const Batch<S, T>& batch, const Parallel& parallel, F f) {
+  struct Task {
+    const Batch<S, T>& batch;
+    F& f;
+    int64_t nodes, pieces, wide;
+
+    bool is_wide(const Rows<S, T>& rows) const { return rows.count > wide && rows.chunks() > 1; }
+
+    int64_t first_set(int64_t piece) const {
+      int64_t low = 0, high = batch.sets;
+      while (low < high) {
+        const int64_t middle = (low + high) / 2;
+        if (batch.ptr[middle] * pieces < nodes * piece) low = middle + 1;
+        else high = middle;
+      }
+      return low;
+    }
+
+    static void run(void* context, int64_t begin, int64_t end) {
+      const Task& task = *static_cast<Task*>(context);
+      const int64_t last = end == task.pieces ? task.batch.sets : task.first_set(end);
+      for (int64_t set = task.first_set(begin); set < last; ++set)
+        for (int64_t head = 0; head < task.batch.heads; ++head) {
+          const Rows<S, T> rows(task.batch, set, head);
+          if (!task.is_wide(rows)) task.f(rows, nullptr);
+        }
+    }
+  };
+  const int64_t nodes = batch.ptr[batch.sets], work = nodes * batch.heads * round_up(batch.width, W<T>);
+  const int64_t pieces = larger(1, smaller(parallel.threads, work / (kChunk / 4)));
+  Task task{batch, f, nodes, pieces, pieces > 1 ? nodes / (4 * pieces) : nodes};
+  for (int64_t set = 0; set < batch.sets; ++set)
+    for (int64_t head = 0; head < batch.heads; ++head) {
+      const Rows<S, T> rows(batch, set, head);
+      if (task.is_wide(rows)) f(rows, &parallel);
+    }
+  if (pieces > 1) parallel.run(pieces, 1, Task::run, &task);
+  else Task::run(&task, 0, 1);
+}
+
+}  // namespace UOTP_ISA
+}  // namespace uotp

@@ -1,0 +1,196 @@
+// The adjoint of sinkhorn_forward.h, from the log-sums of its steps: E and b are formed anew, nothing else was kept.
+//
+// With v_nd = E_nd beta_n / sum_n E_nd beta_n, u_nd = E_nd alpha_d / sum_d E_nd alpha_d, and a bar (here `d_`) for adjoints,
+//
+//   (3)  d_b_n = sum_d E_nd beta_n O_d (x_nd - f_d),   O_d = d_f_d / sum_n E_nd beta_n
+//   (2)  d_b_n = sum_d E_nd beta_n A_d,                A_d = -r_p d_a_d / sum_n E_nd beta_n
+//   (1)  d_a_d = alpha_d sum_n E_nd B_n,               B_n = -r_q d_b_n / sum_d E_nd alpha_d
+//   (4)  d_x_nd = E_nd (t g_nd + beta_n O_d),          g_nd = sum over steps of A_d beta_n + alpha_d B_n, and beta_n O_d (x_nd - f_d)
+//
+// so a step is one pass over E, and steps that share t are written to d_x together.
+#pragma once
+#include "sinkhorn_forward.h"
+
+namespace uotp {
+namespace UOTP_ISA {
+
+template <class S, class T> class SinkhornBackwardSet {
+  static constexpr bool kDirect = sizeof(S) == sizeof(T);  // d_x can be added up where it is stored
+
+ public:
+  SinkhornBackwardSet(const Sinkhorn<S, T>& problem, const SinkhornBackward<S, T>& io, const Rows<S, T>& rows, const Parallel* parallel)
+      : problem_(problem), io_(io), rows_(rows), parallel_(parallel), steps_(problem.batch.steps), group_(problem.shared_t ? steps_ : 1),
+        nodes_(round_up(rows.count, W<T>)), e_{rows, problem.batch.scores, io.centre[rows.set * rows.heads() + rows.head], nullptr, true, 0, 0} {
+    T* memory = nullptr;
+    const bool staged = !kDirect && group_ < steps_;
+    for (int pass = 0; pass < 2; ++pass) {
+      Carver<T> carver(memory);
+      a_adjoint_ = carver.take(2 * group_ * rows.padded), alpha_ = a_adjoint_ + group_ * rows.padded;
+      beta_ = carver.take(2 * group_ * nodes_), b_adjoint_ = beta_ + group_ * nodes_;
+      output_ = carver.take(rows.padded), mean_ = carver.take(rows.padded), d_a_ = carver.take(rows.padded);
+      partial_ = carver.take(rows.chunks() * part());
+      staged_ = carver.take(staged ? nodes_ * rows.padded : 0);
+      e_.held = carver.take(rows.held() ? nodes_ * rows.padded : 0);
+      if (!pass) memory = set_scratch().template at_least<T>(carver.used());
+    }
+    if (!rows.held()) e_.held = nullptr;
+  }
+
+  void solve() {
+    for (int64_t step = steps_ - 1; step >= 0; --step) retreat(step);
+  }
+
+ private:
+  // What a chunk adds to: d_a, then vectors of the coefficients' adjoints.
+  int64_t part() const { return rows_.padded + 3 * W<T>; }
+  int64_t slot(int64_t step) const { return group_ > 1 ? step : 0; }
+  bool is_output(int64_t step) const { return step + 1 == steps_; }
+  const T* log_sums(int64_t step) const { return rows_.of_set(io_.log_sums + step * problem_.batch.sets * rows_.stride); }
+  T coefficient(const Coefficient<const T>& c, int64_t step) const { return c.at(step, rows_.set, rows_.head); }
+
+  void retreat(int64_t step) {
+    T* alpha = alpha_ + slot(step) * rows_.padded;
+    const T t = coefficient(problem_.t, step);
+    channel_weights(problem_, rows_, step ? log_sums(step - 1) : nullptr, step ? coefficient(problem_.r_p, step - 1) : T(0), alpha);
+    is_output(step) ? start_from_output(step) : start_from_channels(step);
+    e_.start(t, problem_.shared_t && !is_output(step));
+    const bool flush = !problem_.shared_t || !step;
+    for_chunks(rows_, parallel_, [&](int64_t chunk, int64_t begin, int64_t end) {
+      T* part = partial_ + chunk * this->part();
+      for (int64_t i = 0; i < this->part(); i += W<T>) store(part + i, Vec<T>{});
+      for_blocks(rows_, begin, end, [&](const Block<S, T>& block) {
+        const T* e = e_.of(block);
+        is_output(step) ? sweep<true>(step, block, e, part) : sweep<false>(step, block, e, part);
+        if (flush) write_out(step, block, e, part);
+      });
+    });
+    finish(step, alpha);
+  }
+
+  // (3): O, f and no A.
+  void start_from_output(int64_t step) {
+    T* adjoint = a_adjoint_ + slot(step) * rows_.padded;
+    for_columns<T>(rows_.width, [&](int64_t at, int lanes) {
+      const Vec<T> sum = exp<T>(load(log_sums(step) + at, lanes));
+      store(output_ + at, load(rows_.of_set(io_.grad) + at, lanes) / sum);
+      store(mean_ + at, load(rows_.of_set(io_.pooled) + at, lanes));
+      store(adjoint + at, Vec<T>{});
+    });
+  }
+
+  // (2): A from d_a, and the adjoints of r_p and log p0.
+  void start_from_channels(int64_t step) {
+    T* adjoint = a_adjoint_ + slot(step) * rows_.padded;
+    const T r_p = coefficient(problem_.r_p, step);
+    const T first_slack = channel_prior(problem_.batch, rows_, 0, 1)[0] - log_sums(step)[0];
+    Vec<T> d_r_p{};
+    for_columns<T>(rows_.width, [&](int64_t at, int lanes) {
+      const Vec<T> d_a = load(d_a_ + at), sum = load(log_sums(step) + at, lanes);
+      d_r_p += first<T>(lanes) ? d_a * (channel_prior(problem_.batch, rows_, at, lanes) - sum - first_slack) : Vec<T>{};
+      store(adjoint + at, -r_p * d_a / exp<T>(sum));
+      if (!io_.d_log_p0) return;
+      T* to = rows_.of_set(io_.d_log_p0) + at;
+      store(to, load(to, lanes) + r_p * d_a, lanes);
+    });
+    io_.d_r_p.at(step, rows_.set, rows_.head) += sum<T>(d_r_p);
+  }
+
+  // b anew, its adjoint (3) or (2), B, and the block's share of (1).
+  template <bool output> void sweep(int64_t step, const Block<S, T>& block, const T* e, T* part) {
+    const T *alpha = alpha_ + slot(step) * rows_.padded, *adjoint = a_adjoint_ + slot(step) * rows_.padded;
+    PerNode<T> log_q0, row[2];
+    if (output) output_products(block, e, alpha, row);
+    else row_products<T, 2>(e, block.count, rows_.padded, {alpha, adjoint}, row);
+    node_prior(problem_.batch, block, log_q0);
+    const T r_q = coefficient(problem_.r_q, step);
+    T *betas = beta_ + slot(step) * nodes_ + block.first, *b_adjoint = b_adjoint_ + slot(step) * nodes_ + block.first;
+    Vec<T> d_r_q = load(part + rows_.padded), total = load(part + rows_.padded + W<T>);
+    for (int i = 0; i < block.count; i += W<T>) {
+      const Vec<T> row_sum = load(row[0].value + i), slack = load(log_q0.value + i) - log<T>(row_sum), beta = exp<T>(r_q * slack);
+      const Vec<T> d_b = beta * load(row[1].value + i);
+      const auto there = first<T>(block.count - i);
+      if (!block.first && !i) first_slack_ = slack[0];
+      d_r_q += there ? d_b * slack : Vec<T>{}, total += there ? d_b : Vec<T>{};
+      store(betas + i, beta), store(b_adjoint + i, there ? -r_q * d_b / row_sum : Vec<T>{}), store(row[1].value + i, d_b);
+    }
+    store(part + rows_.padded, d_r_q), store(part + rows_.padded + W<T>, total);
+    if (io_.d_log_q0)
+      for (int i = 0; i < block.count; ++i) io_.d_log_q0[block.node(i)] += r_q * row[1][i];
+    if (step) column_products(e, block.count, rows_.padded, b_adjoint, part);
+  }
+
+  // The sums over channels of E alpha and, in (3), E O (x - f).
+  void output_products(const Block<S, T>& block, const T* e, const T* alpha, PerNode<T> (&row)[2]) const {
+    const S* x[kRows];
+    for (int i = 0; i < round_up(block.count, kPanel<T>); ++i) x[i] = block.row(values(), i < block.count ? i : 0);
+    panel_sums<T, 2>(block.count, rows_.padded, row, [&](Vec<T> (&total)[2][kPanel<T>], int i, int64_t at) {
+      const int lanes = int(smaller(W<T>, rows_.width - at));
+      const Vec<T> weight = load(alpha + at), output = load(output_ + at), mean = load(mean_ + at);
+      for (int r = 0; r < kPanel<T>; ++r) {
+        const Vec<T> value = load(e + (i + r) * rows_.padded + at);
+        total[0][r] += value * weight, total[1][r] += value * output * (load(x[i + r] + at, lanes) - mean);
+      }
+    });
+  }
+
+  // (4) for the steps since the last change of t, and their adjoint of t.
+  void write_out(int64_t step, const Block<S, T>& block, const T* e, T* part) {
+    T* g = e_.tile();
+    outer_products(g, block.count, rows_.padded, 2 * group_, beta_ + block.first, nodes_, a_adjoint_);
+    is_output(step + group_ - 1) ? write_rows<true>(step, block, e, g, part) : write_rows<false>(step, block, e, g, part);
+  }
+
+  template <bool output> void write_rows(int64_t step, const Block<S, T>& block, const T* e, const T* g, T* part) {
+    const T t = coefficient(problem_.t, step), *beta = beta_ + (group_ - 1) * nodes_ + block.first;
+    Vec<T> d_t = load(part + rows_.padded + 2 * W<T>);
+    for (int i = 0; i < block.count; ++i) {
+      const S *x = block.row(problem_.batch.scores, i), *value = block.row(values(), i);
+      for_columns<T>(rows_.width, [&](int64_t at, int lanes) {
+        const Vec<T> weight = load(e + i * rows_.padded + at), score = load(x + at, lanes);
+        Vec<T> each = load(g + i * rows_.padded + at), direct{};
+        if (output) {
+          direct = load(output_ + at) * beta[i];
+          each += direct * ((io_.d_values ? load(value + at, lanes) : score) - load(mean_ + at));
+        }
+        const Vec<T> h = weight * each, d_value = weight * direct;
+        d_t += h * (score - e_.centre);
+        add(block, i, at, lanes, io_.d_values ? t * h : t * h + d_value, output, !step);
+        if (output && io_.d_values) store(block.row(io_.d_values, i) + at, d_value, lanes);
+      });
+    }
+    store(part + rows_.padded + 2 * W<T>, d_t);
+  }
+
+  // Half formats gather the steps in memory of their own, and are rounded once.
+  void add(const Block<S, T>& block, int i, int64_t at, int lanes, Vec<T> value, bool is_first, bool is_last) {
+    S* to = block.row(io_.d_scores, i) + at;
+    T* staged = staged_ + (block.first + i) * rows_.padded + at;
+    if (!is_first) value += kDirect ? load(to, lanes) : load(staged);
+    if (kDirect || is_last) store(to, value, lanes);
+    else store(staged, value);
+  }
+
+  // Gathers the chunks: (1) and the coefficients.
+  void finish(int64_t step, const T* alpha) {
+    combine(partial_, rows_.chunks(), part());
+    for (int64_t at = 0; at < rows_.padded; at += W<T>) store(d_a_ + at, load(alpha + at) * load(partial_ + at));
+    // The adjoints of b add up to 0, as a constant in b is seen by nobody: taking slacks from the first one's costs nothing but rounding.
+    const T *d_r_q = partial_ + rows_.padded, d_b = sum<T>(load(d_r_q + W<T>));
+    io_.d_r_q.at(step, rows_.set, rows_.head) += sum<T>(load(d_r_q)) - first_slack_ * d_b;
+    io_.d_t.at(step, rows_.set, rows_.head) += sum<T>(load(d_r_q + 2 * W<T>));
+  }
+
+  const S* values() const { return problem_.batch.values ? problem_.batch.values : problem_.batch.scores; }
+
+  const Sinkhorn<S, T>& problem_;
+  const SinkhornBackward<S, T>& io_;
+  const Rows<S, T>& rows_;
+  const Parallel* parallel_;
+  const int64_t steps_, group_, nodes_;
+  Exponentials<S, T> e_;
+  T first_slack_;
+  T *alpha_, *a_adjoint_, *beta_, *b_adjoint_, *output_, *mean_, *d_a_, *partial_, *staged_;
+};
+
+}  // namespace UOTP_ISA
+}  // namespace uotp

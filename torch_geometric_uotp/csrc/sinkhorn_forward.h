@@ -1,0 +1,204 @@
+// Sinkhorn on one set and head, in scaling form: E_nd = e^{t (x_nd - centre)} is formed once (once a step where t changes) and the
+// log-sum-exps of the recursion (1), (2) become products with alpha = e^a and beta = e^b:
+//
+//   (1)  b_n = r_q (log q0_n - log sum_d E_nd alpha_d)
+//   (2)  a_d = r_p (log p0_d - log sum_n E_nd beta_n),  less its maximum, a constant that no output sees
+//   (3)  f_d = sum_n E_nd beta_n x_nd / sum_n E_nd beta_n
+//
+// Exact as long as the exponents stay in range; solve() says false where they do not, and the log domain takes over.
+#pragma once
+#include "block.h"
+
+namespace uotp {
+namespace UOTP_ISA {
+
+inline Scratch& set_scratch() { static thread_local Scratch scratch; return scratch; }
+inline Scratch& block_scratch() { static thread_local Scratch scratch; return scratch; }
+
+// Which centre and E of a set. Held: E of the whole set is kept, else of one block at a time.
+template <class S, class T> struct Exponentials {
+  const Rows<S, T>& rows;
+  const S* scores;
+  T centre;
+  T* held;
+  bool fresh;  // E has to be formed, or formed anew, in this sweep
+  T scale, shift;  // 2^(scale x - shift) = E
+
+  T* of(const Block<S, T>& block) const {
+    T* e = held ? held + block.first * rows.padded : spare();
+    if (fresh) form(block, e);
+    return e;
+  }
+
+  // A tile of the thread that works on a block, behind the one for E.
+  T* tile() const { return spare() + block_rows(rows) * rows.padded; }
+
+  void form(const Block<S, T>& block, T* e) const {
+    for (int i = 0; i < block.count; ++i) {
+      const S* x = block.row(scores, i);
+      for_columns<T>(rows.width, [&](int64_t column, int lanes) {
+        const Vec<T> value = exp2_bounded<T>(load(x + column, lanes) * scale - shift);
+        store(e + i * rows.padded + column, lanes == W<T> ? value : first<T>(lanes) ? value : Vec<T>{});
+      });
+    }
+    const int64_t end = round_up(block.count, kPanel<T>) * rows.padded;
+    for (int64_t i = block.count * rows.padded; i < end; i += W<T>) store(e + i, Vec<T>{});
+  }
+
+  // Before a sweep of a step with coefficient t; `again`: E of the step before still holds.
+  void start(T t, bool again) {
+    scale = t * Format<T>::log2e, shift = scale * centre;
+    fresh = !held || !again;
+  }
+
+ private:
+  T* spare() const { return block_scratch().template at_least<T>(2 * block_rows(rows) * rows.padded); }
+};
+
+// The smallest and largest score of a set; false if one is not finite.
+template <class S, class T> inline bool extremes(const Rows<S, T>& rows, const S* scores, T* partial, const Parallel* parallel, T& low, T& high) {
+  for_chunks(rows, parallel, [&](int64_t chunk, int64_t begin, int64_t end) {
+    Vec<T> least = splat(Format<T>::infinity), most = -least, defect{};
+    for (int64_t n = begin; n < end; ++n) {
+      const S* x = rows.row(scores, n);
+      for_columns<T>(rows.width, [&](int64_t column, int lanes) {
+        const Vec<T> value = load(x + column, lanes);
+        defect += value - value;  // NaN unless finite
+        least = minimum<T>(least, lanes == W<T> ? value : first<T>(lanes) ? value : least);
+        most = maximum<T>(most, lanes == W<T> ? value : first<T>(lanes) ? value : most);
+      });
+    }
+    T* part = partial + chunk * 3 * W<T>;
+    store(part, least), store(part + W<T>, most), store(part + 2 * W<T>, defect);
+  });
+  low = Format<T>::infinity, high = -low;
+  T defect = 0;
+  for (int64_t chunk = 0; chunk < rows.chunks(); ++chunk)
+    for (int lane = 0; lane < W<T>; ++lane) {
+      const T* part = partial + chunk * 3 * W<T> + lane;
+      low = part[0] < low ? part[0] : low, high = part[W<T>] > high ? part[W<T>] : high, defect += part[2 * W<T>];
+    }
+  return defect == 0;
+}
+
+// (2): alpha = e^a from the log-sums of a step; before the first step a = 0.
+template <class S, class T> inline void channel_weights(const Sinkhorn<S, T>& problem, const Rows<S, T>& rows, const T* log_sums, T r_p, T* alpha) {
+  Vec<T> most = splat(-Format<T>::infinity);
+  for_columns<T>(rows.width, [&](int64_t column, int lanes) {
+    const Vec<T> a = log_sums ? r_p * (channel_prior(problem.batch, rows, column, lanes) - load(log_sums + column, lanes)) : Vec<T>{};
+    store(alpha + column, first<T>(lanes) ? a : splat(-Format<T>::infinity));
+    most = maximum<T>(most, load(alpha + column));
+  });
+  for (int64_t column = 0; column < rows.padded; column += W<T>) store(alpha + column, exp<T>(load(alpha + column) - largest<T>(most)));
+}
+
+template <class S, class T> class SinkhornForwardSet {
+ public:
+  SinkhornForwardSet(const Sinkhorn<S, T>& problem, const SinkhornForward<S, T>& out, const Rows<S, T>& rows, const Parallel* parallel)
+      : problem_(problem), out_(out), rows_(rows), parallel_(parallel), e_{rows, problem.batch.scores, 0, nullptr, true, 0, 0} {
+    T* memory = nullptr;
+    for (int pass = 0; pass < 2; ++pass) {
+      Carver<T> carver(memory);
+      alpha_ = carver.take(rows.padded);
+      partial_ = carver.take(rows.chunks() * larger(2 * rows.padded, 3 * W<T>));
+      e_.held = carver.take(rows.held() ? round_up(rows.count, W<T>) * rows.padded : 0);
+      if (!pass) memory = set_scratch().template at_least<T>(carver.used());
+    }
+    if (!rows.held()) e_.held = nullptr;
+  }
+
+  bool solve() {
+    if (!in_range()) return false;
+    for (int64_t step = 0; step < problem_.batch.steps; ++step)
+      if (!advance(step)) return false;
+    pool();
+    out_.centre[rows_.set * rows_.heads() + rows_.head] = e_.centre;
+    return true;
+  }
+
+ private:
+  bool in_range() {
+    T low, high;
+    if (!extremes(rows_, problem_.batch.scores, partial_, parallel_, low, high)) return false;
+    e_.centre = low + (high - low) / 2;
+    for (int64_t step = 0; step < problem_.batch.steps; ++step)
+      if (!(problem_.t.at(step, rows_.set, rows_.head) * (high - low) <= Format<T>::range)) return false;
+    return true;
+  }
+
+  T* log_sums(int64_t step) const { return rows_.of_set(out_.log_sums + step * problem_.batch.sets * rows_.stride); }
+
+  bool advance(int64_t step) {
+    const bool last = step + 1 == problem_.batch.steps;
+    const T r_p = step ? problem_.r_p.at(step - 1, rows_.set, rows_.head) : 0;
+    channel_weights(problem_, rows_, step ? log_sums(step - 1) : nullptr, r_p, alpha_);
+    e_.start(problem_.t.at(step, rows_.set, rows_.head), problem_.shared_t && step);
+    for_chunks(rows_, parallel_, [&](int64_t chunk, int64_t begin, int64_t end) {
+      T* column = partial_ + chunk * 2 * rows_.padded;
+      for (int64_t i = 0; i < 2 * rows_.padded; i += W<T>) store(column + i, Vec<T>{});
+      for_blocks(rows_, begin, end, [&](const Block<S, T>& block) { last ? sweep<true>(step, block, column) : sweep<false>(step, block, column); });
+    });
+    combine(partial_, rows_.chunks(), 2 * rows_.padded);
+    return keep_log_sums(log_sums(step));
+  }
+
+  // Both halves of a step on a block: b from the row sums, then the block's share of the column sums, last of all weighted by x.
+  template <bool last> void sweep(int64_t step, const Block<S, T>& block, T* column) {
+    const T* e = e_.of(block);
+    PerNode<T> log_q0, row_sum[1], beta, bias;
+    row_products<T, 1>(e, block.count, rows_.padded, {alpha_}, row_sum);
+    node_prior(problem_.batch, block, log_q0);
+    const T r_q = problem_.r_q.at(step, rows_.set, rows_.head);
+    for (int i = 0; i < block.count; i += W<T>) {
+      const Vec<T> b = r_q * (load(log_q0.value + i) - log<T>(load(row_sum[0].value + i)));
+      store(bias.value + i, b), store(beta.value + i, exp<T>(b));
+    }
+    if (last) {
+      for (int i = 0; i < block.count; ++i) out_.bias[block.node(i)] = bias[i];
+      add_moments(block, e, beta, column);
+    } else {
+      column_products(e, block.count, rows_.padded, beta.value, column);
+    }
+  }
+
+  void add_moments(const Block<S, T>& block, const T* e, const PerNode<T>& beta, T* column) {
+    const S* values = problem_.batch.values ? problem_.batch.values : problem_.batch.scores;
+    for_columns<T>(rows_.width, [&](int64_t at, int lanes) {
+      Vec<T> mass = load(column + at), moment = load(column + rows_.padded + at);
+      for (int i = 0; i < block.count; ++i) {
+        const Vec<T> weight = load(e + i * rows_.padded + at) * beta[i];
+        mass += weight, moment += weight * load(block.row(values, i) + at, lanes);
+      }
+      store(column + at, mass), store(column + rows_.padded + at, moment);
+    });
+  }
+
+  bool keep_log_sums(T* log_sums) {
+    Vec<T> least = splat(Format<T>::largest_sum), most = splat(Format<T>::smallest_sum), defect{};
+    for_columns<T>(rows_.width, [&](int64_t at, int lanes) {
+      const Vec<T> mass = first<T>(lanes) ? load(partial_ + at) : splat(T(1));
+      least = minimum<T>(least, mass), most = maximum<T>(most, mass), defect += mass - mass;
+      store(log_sums + at, log<T>(mass), lanes);
+    });
+    return -largest<T>(-least) >= Format<T>::smallest_sum && largest<T>(most) <= Format<T>::largest_sum && sum<T>(defect) == 0;
+  }
+
+  // (3); the mean of one node is that node, to the last bit.
+  void pool() {
+    const S* values = problem_.batch.values ? problem_.batch.values : problem_.batch.scores;
+    for_columns<T>(rows_.width, [&](int64_t at, int lanes) {
+      const Vec<T> mean = load(partial_ + rows_.padded + at) / load(partial_ + at);
+      store(rows_.of_set(out_.pooled) + at, rows_.count == 1 ? load(rows_.row(values, 0) + at, lanes) : mean, lanes);
+    });
+  }
+
+  const Sinkhorn<S, T>& problem_;
+  const SinkhornForward<S, T>& out_;
+  const Rows<S, T>& rows_;
+  const Parallel* parallel_;
+  Exponentials<S, T> e_;
+  T *alpha_, *partial_;
+};
+
+}  // namespace UOTP_ISA
+}  // namespace uotp

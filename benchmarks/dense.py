@@ -37,7 +37,8 @@ class DenseSinkhorn(Module):
             if k < self.num_steps - 1:
                 log_p = (scores + b).logsumexp(dim=1, keepdim=True)
                 a = self.r_p * (-_log_of(x.size(1)) - log_p)
-        return ((scores + b).softmax(dim=1) * values).sum(dim=1)
+        pooled: Tensor = ((scores + b).softmax(dim=1) * values).sum(dim=1)
+        return pooled
 
 
 class PublishedSinkhorn(Module):
@@ -69,7 +70,8 @@ class PublishedSinkhorn(Module):
             a = alpha1 / (alpha1 + alpha0) * (a / alpha0 + log_p0 - log_p)
             b = alpha2 / (alpha2 + alpha0) * (b / alpha0 + log_q0 - log_q)
         plan = (values / alpha0 + a + b).masked_fill(outside, -torch.inf).exp()
-        return x.size(1) * (plan * values).sum(dim=1)
+        transported: Tensor = x.size(1) * (plan * values).sum(dim=1)
+        return transported
 
 
 def _log_of(number: int) -> Tensor:

@@ -11,7 +11,6 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from torch_geometric_uotp.coefficients import spread
 from torch_geometric_uotp.segments import Segments
 
 
@@ -50,7 +49,7 @@ class LogSumExp:
     """Finite inverse temperature."""
 
     def scores(self, x: Tensor, t: Tensor) -> Tensor:
-        return x * spread(t, x.size(0)).unsqueeze(-1)
+        return x * t.unsqueeze(-1)
 
     def prior(self, log_prior: Tensor) -> Tensor:
         return log_prior

@@ -13,7 +13,7 @@ from setuptools.dist import Distribution
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from native_build import BuildWithNative, WheelForAnyPython  # noqa: E402
+from native_build import BuildWithNative, WheelForAnyPython
 
 ROOT = Path(__file__).parent
 

@@ -122,7 +122,7 @@ def _load() -> bool:
         log.debug("UOTP_BACKEND=portable: on PyTorch's operators")
         return False
     try:
-        torch.ops.load_library(LIBRARY)
+        torch.ops.load_library(LIBRARY)  # type: ignore[no-untyped-call]
     except OSError as error:
         if os.environ.get("UOTP_BACKEND") == "native":
             raise RuntimeError(

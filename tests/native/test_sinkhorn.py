@@ -163,8 +163,8 @@ def test_bad_layout_is_refused_before_memory_is_read() -> None:
     for ptr in ([0, 6], [1, 5], [0, 4, 3, 5]):
         with pytest.raises(RuntimeError, match="ptr must start at 0"):
             native(x, None, torch.tensor(ptr), None, *tables, None, None, 2)
+    places = torch.tensor([0, 1, 2, 3, 5])
     with pytest.raises(RuntimeError, match="order must name nodes"):
-        places = torch.tensor([0, 1, 2, 3, 5])
         native(x, None, torch.tensor([0, 5]), places, *tables, None, None, 2)
 
 

@@ -19,7 +19,7 @@ test: $(VENV)/scatter.stamp  ## Run all tests
 lint: $(VENV)/tools.stamp  ## Check style and types
 	$(PY) -m ruff check .
 	$(PY) -m ruff format --check .
-	$(PY) -m mypy torch_geometric_uotp
+	$(PY) -m mypy torch_geometric_uotp benchmarks
 
 check-all: lint test  ## Run lint, then test
 

@@ -2,6 +2,7 @@ r"""Results as JSON lines, appended as runs end, so that the rest can be resumed
 
 import hashlib
 import json
+import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from statistics import mean, stdev
@@ -51,13 +52,16 @@ class Records:
             self.broken += 1
 
     def append(self, key: Key, values: Mapping[str, Any]) -> None:
-        r"""Writes one record, on its own line even if the last one was cut short."""
-        record = {**key._asdict(), **values}
+        r"""Writes one record, on its own line even if the last one was cut short.
+
+        JSON has no infinity and no NaN; such numbers become null.
+        """
+        record = _jsonable({**key._asdict(), **values})
         self.path.parent.mkdir(parents=True, exist_ok=True)
         with self.path.open("a+b") as file:
             file.write(
                 (b"\n" if _cut_short(file) else b"")
-                + json.dumps(record).encode()
+                + json.dumps(record, allow_nan=False).encode()
                 + b"\n"
             )
         self._by_key[key] = record
@@ -73,6 +77,14 @@ class Records:
 
     def __len__(self) -> int:
         return len(self._by_key)
+
+
+def _jsonable(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {name: _jsonable(part) for name, part in value.items()}
+    if isinstance(value, list | tuple):
+        return [_jsonable(part) for part in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _cut_short(file: Any) -> bool:

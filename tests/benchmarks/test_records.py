@@ -1,4 +1,5 @@
 import json
+import math
 
 import pytest
 
@@ -31,6 +32,18 @@ def test_what_is_appended_is_read_back(tmp_path):
         assert KEYS[2] not in seen
         assert seen[KEYS[1]] == {**KEYS[1]._asdict(), "score": [1.0, None]}
     assert len(records.path.read_text().splitlines()) == 2
+
+
+def test_what_json_has_no_number_for_is_null(tmp_path):
+    records = Records(tmp_path / "results.jsonl")
+    numbers = {"losses": [0.5, math.nan], "alpha2": {"now": (math.inf, 1)}}
+    records.append(KEYS[0], numbers)
+    text = records.path.read_text()
+    assert "NaN" not in text
+    assert "Infinity" not in text
+    for seen in (records, Records(records.path)):
+        assert seen[KEYS[0]]["losses"] == [0.5, None]
+        assert seen[KEYS[0]]["alpha2"] == {"now": [None, 1]}
 
 
 def test_the_last_record_of_a_key_counts(tmp_path):

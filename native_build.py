@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import tempfile
 from concurrent.futures import ThreadPoolExecutor
+from functools import cache
 from pathlib import Path
 
 from setuptools.command.bdist_wheel import bdist_wheel
@@ -88,42 +89,38 @@ def _run(command: list[str]) -> None:
     subprocess.run(command, check=True, capture_output=True, text=True)
 
 
+@cache
+def built() -> bool:
+    """Build the library once in this process, and say which package this is."""
+    reason = build()
+    if reason is None:
+        print("with the native library")
+    else:
+        LIBRARY.unlink(missing_ok=True)
+        print(f"pure Python: {reason}")
+    return reason is None
+
+
 class BuildWithNative(build_py):
     """Build the library before the Python files are collected."""
 
-    built = False
-
-    def run(self) -> None:
-        """Build, and say which of the two packages this is."""
-        reason = build()
-        BuildWithNative.built = reason is None
-        if reason is None:
-            self.announce("with the native library", level=3)
-        else:
-            LIBRARY.unlink(missing_ok=True)
-            self.announce(f"pure Python: {reason}", level=3)
-        self.data_files = self._get_data_files()
-        super().run()
+    def finalize_options(self) -> None:
+        """Build now: this is where the files to collect are listed."""
+        built()
+        super().finalize_options()
 
 
 class WheelForAnyPython(bdist_wheel):
     """Tag wheels by platform alone: the library does not use Python's interface."""
 
     def finalize_options(self) -> None:
-        """Ask for a platform's tag wherever the library will be built."""
+        """A wheel is of its platform if the library is in it."""
+        self.distribution.has_ext_modules = built
         super().finalize_options()
-        self.root_is_pure = False
-
-    def run(self) -> None:
-        """Build first: only then is it known whether the package is pure."""
-        self.run_command("build")
-        self.root_is_pure = not BuildWithNative.built
-        super().run()
 
     def get_tag(self) -> tuple[str, str, str]:
         """py3-none, for this platform or for any."""
-        platform_tag = super().get_tag()[2]
-        return "py3", "none", platform_tag
+        return "py3", "none", super().get_tag()[2]
 
 
 if __name__ == "__main__":

@@ -9,7 +9,6 @@ import sys
 from pathlib import Path
 
 from setuptools import find_packages, setup
-from setuptools.dist import Distribution
 
 sys.path.insert(0, str(Path(__file__).parent))
 
@@ -35,16 +34,7 @@ def description() -> str:
     return readme.read_text("utf-8") if readme.exists() else ""
 
 
-class MaybeNative(Distribution):
-    """A distribution that is pure Python unless the library was built."""
-
-    def has_ext_modules(self) -> bool:
-        """Whether wheels depend on the platform."""
-        return BuildWithNative.built
-
-
 setup(
-    distclass=MaybeNative,
     cmdclass={"build_py": BuildWithNative, "bdist_wheel": WheelForAnyPython},
     name="torch-geometric-uotp",
     version=version(),

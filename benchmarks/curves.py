@@ -120,3 +120,24 @@ def _logarithmic(axes: Axes) -> None:
     axes.yaxis.set_major_locator(LogLocator(subs=(1, 1.2, 1.5, 2, 3, 5, 7)))
     axes.yaxis.set_major_formatter("{x:g}")
     axes.yaxis.set_minor_formatter("")
+
+
+def ratios(seconds: Mapping[str, Mapping[str, float]], base: str) -> Figure:
+    r"""How many times the time of ``base`` each contender takes, per workload."""
+    figure = Figure(figsize=(8, 5), layout="constrained")
+    axes = figure.subplots()
+    names = [name for name in next(iter(seconds.values())) if name != base]
+    height = 0.8 / len(seconds)
+    for number, (workload, times) in enumerate(seconds.items()):
+        places = np.arange(len(names)) + height * (number - (len(seconds) - 1) / 2)
+        values = [times[name] / times[base] for name in names]
+        bars = axes.barh(places, values, height, label=workload, color=PALETTE[number])
+        axes.bar_label(bars, fmt="%.2g", padding=2, fontsize=8)
+    axes.axvline(1, color="black", linewidth=1)
+    axes.set_yticks(range(len(names)), names)
+    axes.invert_yaxis()
+    axes.set(xscale="log", xlabel=f"times the time of {base} (right of 1: slower)")
+    axes.margins(x=0.12)
+    axes.legend(title="workload", loc="lower right")
+    axes.spines[["top", "right"]].set_visible(False)
+    return figure

@@ -98,6 +98,8 @@ class Coefficients:
 
     def repeat_heads(self, times: int) -> "Coefficients":
         """Coefficients of ``times`` copies of the heads, one after another."""
+        if times == 1:
+            return self
         return Coefficients(
             t=self.t.repeat(1, times),
             r_p=self.r_p.repeat(1, times),

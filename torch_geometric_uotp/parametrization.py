@@ -17,28 +17,40 @@ LARGEST = 1024.0
 # An optimiser like Adam moves a parameter by its learning rate a step, whatever
 # the gradient. At a rate of 1e-3, coordinates cross [0, 1] in 250 steps.
 GAIN = 4.0
+UNIT = (0.0, 1.0)
 
 
-class ProjectToInterval(torch.autograd.Function):
-    r"""Clamp to [low, high], with gradients that point inwards at the bounds.
+Interval = tuple[float, float]
 
-    Unlike the gradient of a clamp, which vanishes once a value has stepped
-    across a bound, this one always lets it come back, and never pushes it
-    further out.
+
+class ProjectToIntervals(torch.autograd.Function):
+    r"""Scale tables by ``GAIN`` and clamp each to an interval [low, high].
+
+    At the bounds gradients point inwards. Unlike the gradient of a clamp, which
+    vanishes once a value has stepped across a bound, this one always lets it come
+    back, and never pushes it further out. All tables pass at once, since what a
+    small batch waits for is not arithmetic but calls.
     """
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, low: float, high: float) -> Tensor:
-        ctx.save_for_backward(x)
-        ctx.bounds = low, high
-        return x.clamp(low, high)
+    def forward(
+        ctx: Any, intervals: tuple[Interval, ...], *tables: Tensor
+    ) -> tuple[Tensor, ...]:
+        scaled = [table * GAIN for table in tables]
+        ctx.save_for_backward(*scaled)
+        ctx.intervals = intervals
+        pairs = zip(scaled, intervals, strict=True)
+        return tuple(x.clamp(low, high) for x, (low, high) in pairs)
 
     @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None]:
-        (x,) = ctx.saved_tensors
-        low, high = ctx.bounds
-        outwards = ((x <= low) & (grad > 0)) | ((x >= high) & (grad < 0))
-        return grad.masked_fill(outwards, 0), None, None
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
+        triples = zip(ctx.saved_tensors, grads, ctx.intervals, strict=True)
+        return None, *(_inwards(x, grad, *bounds) for x, grad, bounds in triples)
+
+
+def _inwards(x: Tensor, grad: Tensor, low: float, high: float) -> Tensor:
+    outwards = ((x <= low) & (grad > 0)) | ((x >= high) & (grad < 0))
+    return (grad * GAIN).masked_fill(outwards, 0)
 
 
 class CoefficientHolder(Module):
@@ -115,6 +127,11 @@ class LearnedCoefficients(CoefficientHolder):
             infinity with a value for each step.
     """
 
+    t: Tensor
+    r_p: Tensor
+    r_q: Tensor
+    rho: Tensor
+
     def __init__(self, start: Coefficients, rows: dict[str, int]) -> None:
         super().__init__()
         if start.hard is not None and rows["t"] > 1:
@@ -141,30 +158,25 @@ class LearnedCoefficients(CoefficientHolder):
 
     def forward(self, dtype: torch.dtype) -> Coefficients:
         """The coefficients in a floating-point type."""
-        u = self._project("t", 0.0, self.sharpest, dtype)
-        hard = None
-        if self.start.hard is not None:
-            at_limit = u.detach() >= 1
-            hard = at_limit[0]
-            borrowed = BORROWED_T / (1 + BORROWED_T) + (u - u.detach())
-            u = torch.where(at_limit, borrowed, u)
-        rho = None
+        intervals = [(0.0, self.sharpest), UNIT, UNIT]
+        tables = [self.t, self.r_p, self.r_q]
         if self.start.rho is not None:
-            bound = 1 / (1 + LARGEST)
-            rho = _odds(self._project("rho", bound, 1 - bound, dtype))
-        return Coefficients(
-            t=_odds(u),
-            r_p=self._project("r_p", 0.0, 1.0, dtype),
-            r_q=self._project("r_q", 0.0, 1.0, dtype),
-            rho=rho,
-            hard=hard,
+            intervals.append((1 / (1 + LARGEST), LARGEST / (1 + LARGEST)))
+            tables.append(self.rho)
+        u, r_p, r_q, *rho = ProjectToIntervals.apply(  # type: ignore[no-untyped-call]
+            tuple(intervals), *(table.to(dtype) for table in tables)
         )
+        u, hard = self._borrow(u)
+        penalty = _odds(rho[0]) if rho else None
+        return Coefficients(_odds(u), r_p, r_q, penalty, hard)
 
-    def _project(
-        self, name: str, low: float, high: float, dtype: torch.dtype
-    ) -> Tensor:
-        table = getattr(self, name).to(dtype) * GAIN
-        return ProjectToInterval.apply(table, low, high)  # type: ignore[no-any-return, no-untyped-call]
+    def _borrow(self, u: Tensor) -> tuple[Tensor, Tensor | None]:
+        """Where t is infinite, a finite one with its gradient; and where that is."""
+        if self.start.hard is None:
+            return u, None
+        at_limit = u.detach() >= 1
+        borrowed = BORROWED_T / (1 + BORROWED_T) + (u - u.detach())
+        return torch.where(at_limit, borrowed, u), at_limit[0]
 
 
 def _points(start: Coefficients) -> dict[str, Tensor]:

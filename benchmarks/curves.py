@@ -138,6 +138,6 @@ def ratios(seconds: Mapping[str, Mapping[str, float]], base: str) -> Figure:
     axes.invert_yaxis()
     axes.set(xscale="log", xlabel=f"times the time of {base} (right of 1: slower)")
     axes.margins(x=0.12)
-    axes.legend(title="workload", loc="lower right")
+    axes.legend(title="workload", loc="upper right")
     axes.spines[["top", "right"]].set_visible(False)
     return figure

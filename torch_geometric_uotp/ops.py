@@ -118,20 +118,31 @@ def differentiate_sinkhorn(portable: Portable) -> None:
 
 
 def _load() -> bool:
-    if os.environ.get("UOTP_BACKEND") == "portable":
+    choice = os.environ.get("UOTP_BACKEND", "")
+    if choice not in ("", "portable", "native"):
+        raise ValueError(
+            f"UOTP_BACKEND must be 'portable' or 'native', or unset (got '{choice}')"
+        )
+    if choice == "portable":
         log.debug("UOTP_BACKEND=portable: on PyTorch's operators")
         return False
     try:
         torch.ops.load_library(LIBRARY)  # type: ignore[no-untyped-call]
     except OSError as error:
-        if os.environ.get("UOTP_BACKEND") == "native":
+        if choice == "native":
             raise RuntimeError(
                 "UOTP_BACKEND=native, but the native library was not built or does "
                 "not load; install with a C++ compiler and --no-build-isolation"
             ) from error
         log.debug("on PyTorch's operators, without the native library: %s", error)
         return False
-    log.debug("on native kernels: %s", torch.ops.uotp.instruction_set())
+    runs, wanted = torch.ops.uotp.instruction_set(), os.environ.get("UOTP_ISA")
+    if wanted and wanted != runs:
+        raise ValueError(
+            "UOTP_ISA must be 'avx512', 'avx2' or 'baseline', and one that this "
+            f"machine has (got '{wanted}', where '{runs}' would run)"
+        )
+    log.debug("on native kernels: %s", runs)
     return True
 
 

@@ -1,0 +1,56 @@
+"""The layer on either path, over random shapes and the whole range of coefficients."""
+
+import random
+from unittest.mock import patch
+
+import pytest
+import torch
+from torch import Tensor
+
+from torch_geometric_uotp import UOTPAggregation, ops
+
+pytestmark = pytest.mark.skipif(not ops.AVAILABLE, reason="the library is not built")
+
+
+def draw(seed: int) -> tuple[UOTPAggregation, Tensor, Tensor, int]:
+    """A layer of fixed coefficients, features of any size, sets of any sizes."""
+    random.seed(seed)
+    torch.manual_seed(seed)
+    channels = random.choice([2, 16, 33, 64, 200])
+    counts = [random.choice([0, 1, 2, 7, 30, 200, 1500]) for _ in range(8)]
+    index = torch.arange(8).repeat_interleave(torch.tensor(counts))
+    if seed % 2:
+        index = index[torch.randperm(index.numel())]
+    alphas = {f"alpha{i}": 10 ** random.uniform(-3, 3) for i in range(3)}
+    layer = UOTPAggregation(
+        channels,
+        num_steps=random.randint(1, 6),
+        learn=False,
+        node_prior=random.choice(["uniform", "attention"]),
+        channel_prior=random.choice([None, torch.rand(channels) + 0.1]),
+        **alphas,
+    )
+    scale = 10 ** random.uniform(-3, 3)
+    x = scale * (torch.randn(index.numel(), channels) + random.choice([0, 1]))
+    return layer, x, index, 8
+
+
+def value_and_gradient(
+    layer: UOTPAggregation, x: Tensor, index: Tensor, sets: int
+) -> list[Tensor]:
+    x = x.detach().requires_grad_()
+    out = layer(x, index, dim_size=sets)
+    direction = torch.ones_like(out).cumsum(0).sin()
+    return [out.double(), torch.autograd.grad(out, x, direction)[0].double()]
+
+
+@pytest.mark.parametrize("seed", range(60))
+def test_single_precision_loses_no_more_than_the_portable_path(seed: int) -> None:
+    layer, x, index, sets = draw(seed)
+    native = value_and_gradient(layer, x, index, sets)
+    with patch.object(ops, "AVAILABLE", False):
+        portable = value_and_gradient(layer, x, index, sets)
+        exact = value_and_gradient(layer.double(), x.double(), index, sets)
+    for found, other, truth in zip(native, portable, exact, strict=True):
+        floor = 1e-5 * (1 + truth.abs().max())
+        assert (found - truth).abs().max() < 3 * (other - truth).abs().max() + floor

@@ -4,6 +4,8 @@ Both pad every set to the largest, as the authors' code does. They are here to b
 timed against the library, which they are not part of.
 """
 
+import math
+
 import torch
 from torch import Tensor
 from torch.nn import Module, Parameter
@@ -36,7 +38,7 @@ class DenseSinkhorn(Module):
             b = b.masked_fill(~mask, -torch.inf).unsqueeze(2)
             if k < self.num_steps - 1:
                 log_p = (scores + b).logsumexp(dim=1, keepdim=True)
-                a = self.r_p * (-_log_of(x.size(1)) - log_p)
+                a = self.r_p * (-math.log(x.size(1)) - log_p)
         pooled: Tensor = ((scores + b).softmax(dim=1) * values).sum(dim=1)
         return pooled
 
@@ -59,7 +61,7 @@ class PublishedSinkhorn(Module):
     def forward(self, x: Tensor, index: Tensor, dim_size: int) -> Tensor:
         r"""Pools x of shape :math:`[N, D]` to :math:`[G, D]`; no set is empty."""
         values, mask = to_dense_batch(x, index, batch_size=dim_size)
-        log_p0 = -_log_of(x.size(1))
+        log_p0 = -math.log(x.size(1))
         log_q0 = -mask.sum(dim=1, keepdim=True).log().unsqueeze(2)
         outside = ~mask.unsqueeze(2)
         a, b = values[:, :1] * 0, values[:, :, :1] * 0
@@ -72,7 +74,3 @@ class PublishedSinkhorn(Module):
         plan = (values / alpha0 + a + b).masked_fill(outside, -torch.inf).exp()
         transported: Tensor = x.size(1) * (plan * values).sum(dim=1)
         return transported
-
-
-def _log_of(number: int) -> Tensor:
-    return torch.tensor(float(number)).log()

@@ -45,9 +45,10 @@ class Coefficients:
         alpha1: float | Tensor,
         alpha2: float | Tensor,
         rho: float | Tensor | None = None,
-        dtype: torch.dtype = torch.float64,
     ) -> "Coefficients":
         r"""Convert the paper's coefficients, from 0 to infinity inclusive.
+
+        The tables are of float64.
 
         Args:
             alpha0 (float or torch.Tensor): :math:`\alpha_0`, a number or of
@@ -57,15 +58,14 @@ class Coefficients:
             alpha2 (float or torch.Tensor): :math:`\alpha_2`, likewise.
             rho (float or torch.Tensor, optional): :math:`\rho / \alpha_0`.
                 (default: :obj:`None`)
-            dtype (torch.dtype): Type of the result. (default: float64)
 
         Raises:
             ValueError: If a coefficient is negative or not a number, or if
                 ``alpha0`` is 0 in some steps of a head only.
         """
-        alpha0 = _table("alpha0", alpha0, dtype)
-        alpha1 = _table("alpha1", alpha1, dtype)
-        alpha2 = _table("alpha2", alpha2, dtype)
+        alpha0 = _table("alpha0", alpha0)
+        alpha1 = _table("alpha1", alpha1)
+        alpha2 = _table("alpha2", alpha2)
         hard = alpha0 == 0
         if bool((hard.any(0) != hard.all(0)).any()):
             raise ValueError(
@@ -76,7 +76,7 @@ class Coefficients:
             t=alpha0.masked_fill(hard, 1).reciprocal(),
             r_p=_fidelity(alpha1, alpha0),
             r_q=_fidelity(alpha2, alpha0),
-            rho=None if rho is None else _penalty(rho, dtype),
+            rho=None if rho is None else _penalty(rho),
             hard=hard.all(0) if bool(hard.any()) else None,
         )
 
@@ -163,8 +163,8 @@ def _row(table: Tensor, k: int) -> Tensor:
     return table[min(k, table.size(0) - 1)]
 
 
-def _table(name: str, value: float | Tensor, dtype: torch.dtype) -> Tensor:
-    given = torch.as_tensor(value, dtype=dtype)
+def _table(name: str, value: float | Tensor) -> Tensor:
+    given = torch.as_tensor(value, dtype=torch.float64)
     table = given.view((1,) * (2 - given.dim()) + given.shape)
     if table.dim() > 2 or not bool((table >= 0).all()):
         raise ValueError(
@@ -174,8 +174,8 @@ def _table(name: str, value: float | Tensor, dtype: torch.dtype) -> Tensor:
     return table
 
 
-def _penalty(rho: float | Tensor, dtype: torch.dtype) -> Tensor:
-    table = _table("rho", rho, dtype)
+def _penalty(rho: float | Tensor) -> Tensor:
+    table = _table("rho", rho)
     if not bool(((table > 0) & (table < math.inf)).all()):
         raise ValueError(f"'rho' must be positive and finite (got {rho})")
     return table

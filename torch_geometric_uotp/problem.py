@@ -92,14 +92,13 @@ class Problem:
         scores = promote(self.scores, dtype)
         shared = self.values is self.scores
         values = scores if shared else promote(self.values, dtype)
-        return Problem.create(
-            scores,
-            self.segments,
-            self.coefficients,
-            _or_zeros(self.log_p0, scores, scores.shape[1:]),
-            _or_zeros(self.log_q0, scores, (self.segments.num_nodes, 1)),
-            values,
-        )
+        log_p0, log_q0 = self.log_p0, self.log_q0
+        if log_p0 is None:
+            log_p0 = scores.new_zeros(scores.shape[1:]).log_softmax(-1)
+        if log_q0 is None:
+            counts = self.segments.counts.to(dtype)
+            log_q0 = -self.segments.gather(counts.log()).unsqueeze(-1)
+        return replace(self, scores=scores, values=values, log_p0=log_p0, log_q0=log_q0)
 
     @property
     def channel_prior(self) -> Tensor:
@@ -124,10 +123,6 @@ class Problem:
             scores=torch.where(mask, self.scores.detach(), self.scores),
             values=torch.where(mask, self.values.detach(), self.values),
         )
-
-
-def _or_zeros(prior: Tensor | None, like: Tensor, shape: tuple[int, ...]) -> Tensor:
-    return like.new_zeros(shape) if prior is None else prior
 
 
 @dataclass(frozen=True)

@@ -244,12 +244,12 @@ class UOTPAggregation(Aggregation):
         self, nodes: Tensor, segments: Segments, node_prior: Tensor | None
     ) -> Solution:
         with torch.autocast(nodes.device.type, enabled=False):
-            solution: Solution = self.solver(self._state(nodes, segments, node_prior))
+            solution: Solution = self.solver(self._problem(nodes, segments, node_prior))
             if self.normalize:
                 return solution
             return replace(solution, pooled=solution.unnormalized())
 
-    def _state(
+    def _problem(
         self, nodes: Tensor, segments: Segments, node_prior: Tensor | None
     ) -> Problem:
         """State the problem of nodes [N, *, F], leading axes as more heads."""

@@ -37,6 +37,19 @@ template <class S, class T> struct Block {
   int64_t node(int i) const { return rows.node(first + i) * rows.heads() + rows.head; }
 };
 
+// Whether what several steps give an element of x can be added up where it is stored.
+template <class S, class T> constexpr bool kDirect = sizeof(S) == sizeof(T);
+
+// Adds a step's part to an element of d_x. Half formats gather the steps in `staged`, [rows, padded], and are rounded once.
+template <class S, class T>
+UOTP_INLINE void add_step(const Block<S, T>& block, S* d_x, T* staged, int i, int64_t at, int lanes, Vec<T> value, bool is_first, bool is_last) {
+  S* to = block.row(d_x, i) + at;
+  T* gathered = staged + (block.first + i) * block.rows.padded + at;
+  if (!is_first) value += kDirect<S, T> ? load(to, lanes) : load(gathered);
+  if (kDirect<S, T> || is_last) store(to, value, lanes);
+  else store(gathered, value);
+}
+
 template <class S, class T> inline int64_t block_rows(const Rows<S, T>& rows) {
   return larger(W<T>, smaller(kRows, kTile / rows.padded / W<T> * W<T>));
 }

@@ -15,14 +15,12 @@ namespace uotp {
 namespace UOTP_ISA {
 
 template <class S, class T> class SinkhornBackwardSet {
-  static constexpr bool kDirect = sizeof(S) == sizeof(T);  // d_x can be added up where it is stored
-
  public:
   SinkhornBackwardSet(const Sinkhorn<S, T>& problem, const SinkhornBackward<S, T>& io, const Rows<S, T>& rows, const Parallel* parallel)
       : problem_(problem), io_(io), rows_(rows), parallel_(parallel), steps_(problem.batch.steps), group_(problem.shared_t ? steps_ : 1),
         nodes_(round_up(rows.count, W<T>)), e_{rows, problem.batch.scores, io.centre[rows.set * rows.heads() + rows.head], nullptr, true, 0, 0} {
     T* memory = nullptr;
-    const bool staged = !kDirect && group_ < steps_;
+    const bool staged = !kDirect<S, T> && group_ < steps_;
     for (int pass = 0; pass < 2; ++pass) {
       Carver<T> carver(memory);
       a_adjoint_ = carver.take(2 * group_ * rows.padded), alpha_ = a_adjoint_ + group_ * rows.padded;
@@ -154,20 +152,11 @@ template <class S, class T> class SinkhornBackwardSet {
         }
         const Vec<T> h = weight * each, d_value = weight * direct;
         d_t += h * (score - e_.centre);
-        add(block, i, at, lanes, io_.d_values ? t * h : t * h + d_value, output, !step);
+        add_step(block, io_.d_scores, staged_, i, at, lanes, io_.d_values ? t * h : t * h + d_value, output, !step);
         if (output && io_.d_values) store(block.row(io_.d_values, i) + at, d_value, lanes);
       });
     }
     store(part + rows_.padded + 2 * W<T>, d_t);
-  }
-
-  // Half formats gather the steps in memory of their own, and are rounded once.
-  void add(const Block<S, T>& block, int i, int64_t at, int lanes, Vec<T> value, bool is_first, bool is_last) {
-    S* to = block.row(io_.d_scores, i) + at;
-    T* staged = staged_ + (block.first + i) * rows_.padded + at;
-    if (!is_first) value += kDirect ? load(to, lanes) : load(staged);
-    if (kDirect || is_last) store(to, value, lanes);
-    else store(staged, value);
   }
 
   // Gathers the chunks: (1) and the coefficients.

@@ -131,8 +131,6 @@ template <class S, class T> class SinkhornLogForwardSet {
 };
 
 template <class S, class T> class SinkhornLogBackwardSet {
-  static constexpr bool kDirect = sizeof(S) == sizeof(T);
-
  public:
   SinkhornLogBackwardSet(const Sinkhorn<S, T>& problem, const SinkhornBackward<S, T>& io, const Rows<S, T>& rows, const Parallel* parallel)
       : problem_(problem), io_(io), rows_(rows), parallel_(parallel) {
@@ -141,7 +139,7 @@ template <class S, class T> class SinkhornLogBackwardSet {
       Carver<T> carver(memory);
       a_ = carver.take(rows.padded), a_adjoint_ = carver.take(rows.padded), mean_ = carver.take(rows.padded), d_a_ = carver.take(rows.padded);
       partial_ = carver.take(rows.chunks() * part());
-      staged_ = carver.take(kDirect ? 0 : rows.count * rows.padded);
+      staged_ = carver.take(kDirect<S, T> ? 0 : rows.count * rows.padded);
       if (!pass) memory = set_scratch().template at_least<T>(carver.used());
     }
   }
@@ -204,7 +202,7 @@ template <class S, class T> class SinkhornLogBackwardSet {
         const Vec<T> d_t_term = h * load(block.row(problem_.batch.scores, i) + at, lanes);
         store(part + at, load(part + at) + from_u);
         d_t += first<T>(lanes) ? d_t_term : Vec<T>{};
-        add(block, i, at, lanes, output && !io_.d_values ? nodes.t * h + direct : nodes.t * h, output, !step);
+        add_step(block, io_.d_scores, staged_, i, at, lanes, output && !io_.d_values ? nodes.t * h + direct : nodes.t * h, output, !step);
         if (output && io_.d_values) store(block.row(io_.d_values, i) + at, direct, lanes);
       });
     }
@@ -228,14 +226,6 @@ template <class S, class T> class SinkhornLogBackwardSet {
       total += first<T>(lanes) ? term : Vec<T>{};
     });
     return sum<T>(total);
-  }
-
-  void add(const Block<S, T>& block, int i, int64_t at, int lanes, Vec<T> value, bool is_first, bool is_last) {
-    S* to = block.row(io_.d_scores, i) + at;
-    T* staged = staged_ + (block.first + i) * rows_.padded + at;
-    if (!is_first) value += kDirect ? load(to, lanes) : load(staged);
-    if (kDirect || is_last) store(to, value, lanes);
-    else store(staged, value);
   }
 
   void finish(int64_t step) {

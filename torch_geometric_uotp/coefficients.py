@@ -6,6 +6,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from torch_geometric_uotp.projection import Projection
+
 
 @dataclass(frozen=True)
 class Coefficients:
@@ -30,6 +32,9 @@ class Coefficients:
         hard (torch.Tensor, optional): The heads, bool of shape [H], in which
             t is infinite. There ``t`` holds the finite value at which the
             gradient of the coefficients is taken. (default: :obj:`None`)
+        projection (Projection, optional): Where given, the tables are not the
+            coefficients but what a layer stores for them (:meth:`explicit`).
+            (default: :obj:`None`)
     """
 
     t: Tensor
@@ -37,6 +42,7 @@ class Coefficients:
     r_q: Tensor
     rho: Tensor | None = None
     hard: Tensor | None = None
+    projection: Projection | None = None
 
     @classmethod
     def from_alphas(
@@ -80,6 +86,12 @@ class Coefficients:
             hard=hard.all(0) if bool(hard.any()) else None,
         )
 
+    def explicit(self) -> "Coefficients":
+        """The coefficients themselves, where tables are stored otherwise."""
+        if self.projection is None:
+            return self
+        return Coefficients(*self.projection(self.t, self.r_p, self.r_q, self.rho))
+
     def step(self, k: int) -> "Coefficients":
         """Coefficients of step ``k``, each of shape [H]."""
         return Coefficients(
@@ -106,6 +118,7 @@ class Coefficients:
             r_q=self.r_q.repeat(1, times),
             rho=None if self.rho is None else self.rho.repeat(1, times),
             hard=None if self.hard is None else self.hard.repeat(times),
+            projection=self.projection,
         )
 
     def describe(self) -> dict[str, Tensor]:

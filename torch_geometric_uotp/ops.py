@@ -13,17 +13,23 @@ choose for a whole process:
 
 import logging
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from torch_geometric_uotp.coefficients import Coefficients
+from torch_geometric_uotp.projection import GAIN, Projection
 from torch_geometric_uotp.segments import Segments
 
 LIBRARY = Path(__file__).with_name("_native.so")
 DTYPES = (torch.float64, torch.float32, torch.bfloat16, torch.float16)
+
+# Of an operator's arguments the first are tensors: x, values, ptr, order, t, r_p,
+# r_q, log_p0, log_q0.
+TENSORS = 9
 
 Portable = Callable[..., Tensor]
 Gradients = tuple[Tensor | None, ...]
@@ -58,7 +64,7 @@ def sinkhorn(
     scores: Tensor,
     values: Tensor | None,
     segments: Segments,
-    coefficients: tuple[Tensor, Tensor, Tensor],
+    coefficients: Coefficients,
     log_p0: Tensor | None,
     log_q0: Tensor | None,
     num_steps: int,
@@ -70,7 +76,7 @@ def sinkhorn(
         values (torch.Tensor, optional): What is averaged, of shape [N, H, C],
             where it is not X.
         segments (Segments): The set of each node.
-        coefficients (tuple): t, r_p and r_q, each of shape [rows, H] or
+        coefficients (Coefficients): t, r_p and r_q, each of shape [rows, H] or
             [rows, G, H], t finite. The last row serves the steps beyond it.
         log_p0 (torch.Tensor, optional): Log prior over channels, of shape
             [H, C]. (default: uniform)
@@ -83,17 +89,54 @@ def sinkhorn(
         the coefficients and priors.
     """
     ptr, order = layout(segments)
-    pooled: Tensor = torch.ops.uotp.sinkhorn_forward(
+    projection = coefficients.projection
+    arguments = (
         scores.contiguous(),
         None if values is None else values.contiguous(),
         ptr,
         order,
-        *(table.contiguous() for table in coefficients),
+        coefficients.t.contiguous(),
+        coefficients.r_p.contiguous(),
+        coefficients.r_q.contiguous(),
         None if log_p0 is None else log_p0.contiguous(),
         None if log_q0 is None else log_q0.contiguous(),
         num_steps,
-    )[0]
+        0.0 if projection is None else GAIN,
+        0.0 if projection is None else projection.ceiling,
+    )
+    pooled: Tensor
+    if torch.compiler.is_compiling():
+        pooled = torch.ops.uotp.sinkhorn_forward(*arguments)[0]
+    else:
+        pooled = Eager.apply(*arguments)  # type: ignore[no-untyped-call]
     return pooled
+
+
+class Eager(torch.autograd.Function):
+    """The operator, without what an operator's registered gradient costs a call.
+
+    That machinery takes as long as a small batch. Compilers and exporters need
+    the operator itself.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, *arguments: Any) -> Tensor:
+        output = torch.ops.uotp.sinkhorn_forward.default(*arguments)
+        _keep(ctx, arguments, output)
+        pooled: Tensor = output[0]
+        return pooled
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor | None) -> Gradients:
+        return _backward(ctx, grad)
+
+
+def tables(
+    t: Tensor, r_p: Tensor, r_q: Tensor, gain: float, ceiling: float
+) -> Coefficients:
+    """The coefficients an operator was given."""
+    projection = Projection(ceiling) if gain else None
+    return Coefficients(t, r_p, r_q, projection=projection)
 
 
 def differentiate_sinkhorn(portable: Portable) -> None:
@@ -110,7 +153,7 @@ def differentiate_sinkhorn(portable: Portable) -> None:
     )
 
     def twice(ctx: Any, *grads: Tensor) -> Gradients:
-        return _differentiate_again(portable, ctx.saved_tensors, ctx.num_steps, grads)
+        return _differentiate_again(portable, ctx.saved_tensors, ctx.options, grads)
 
     torch.library.register_autograd(
         "uotp::sinkhorn_backward", twice, setup_context=_keep_for_second
@@ -160,7 +203,7 @@ def _fake_layout(index: Tensor, num_sets: int) -> tuple[Tensor, Tensor]:
 def _fake_forward(
     x: Tensor, values: Tensor | None, ptr: Tensor, *rest: Any
 ) -> tuple[Tensor, ...]:
-    (nodes, heads, channels), sets, num_steps = x.shape, ptr.numel() - 1, rest[-1]
+    (nodes, heads, channels), sets, num_steps = x.shape, ptr.numel() - 1, rest[-3]
     dtype = _compute_type(x)
     return (
         x.new_empty(sets, heads, channels, dtype=dtype),
@@ -193,25 +236,30 @@ def _fake_backward(
 
 
 def _keep_for_backward(ctx: Any, inputs: tuple[Any, ...], output: Any) -> None:
-    *tensors, ctx.num_steps = inputs
-    pooled, bias, log_sums, centre = output
-    ctx.mark_non_differentiable(bias, log_sums, centre)
+    ctx.mark_non_differentiable(*output[1:])
+    _keep(ctx, inputs, output)
+
+
+def _keep(ctx: Any, inputs: tuple[Any, ...], output: Any) -> None:
+    tensors, ctx.options = inputs[:TENSORS], inputs[TENSORS:]
+    pooled, _, log_sums, centre = output
     ctx.set_materialize_grads(False)
     ctx.save_for_backward(*tensors, pooled, log_sums, centre)
 
 
 def _backward(ctx: Any, grad: Tensor | None, *rest: None) -> Gradients:
+    options = (None,) * len(ctx.options)
     if grad is None:
-        return (None,) * 10
+        return (None,) * TENSORS + options
     *tensors, pooled, log_sums, centre = ctx.saved_tensors
-    grads = torch.ops.uotp.sinkhorn_backward(
-        grad.contiguous(), *tensors, ctx.num_steps, pooled, log_sums, centre
+    grads = torch.ops.uotp.sinkhorn_backward.default(
+        grad.contiguous(), *tensors, *ctx.options, pooled, log_sums, centre
     )
-    return (*_in_order(tensors, grads), None)
+    return _in_order(tensors, grads) + options
 
 
 def _in_order(tensors: Any, grads: Any) -> Gradients:
-    """Gradients of (x, values, ptr, order, t, r_p, r_q, log_p0, log_q0)."""
+    """Gradients of the tensors an operator takes."""
     x, values, t, r_p, r_q, log_p0, log_q0 = grads
     full = (x, values, None, None, t, r_p, r_q, log_p0, log_q0)
     return tuple(
@@ -221,15 +269,16 @@ def _in_order(tensors: Any, grads: Any) -> Gradients:
 
 
 def _keep_for_second(ctx: Any, inputs: tuple[Any, ...], output: Any) -> None:
-    grad, *tensors, ctx.num_steps, _, _, _ = inputs
+    grad, *rest = inputs
+    ctx.options = rest[TENSORS:-3]
     ctx.set_materialize_grads(False)
-    ctx.save_for_backward(grad, *tensors)
+    ctx.save_for_backward(grad, *rest[:TENSORS])
 
 
 def _differentiate_again(
     portable: Portable,
     saved: tuple[Tensor | None, ...],
-    num_steps: int,
+    options: Sequence[Any],
     grads: tuple[Tensor | None, ...],
 ) -> Gradients:
     """The gradient of the gradient: of ``grads``, what ``_backward`` returned."""
@@ -237,7 +286,7 @@ def _differentiate_again(
     with torch.enable_grad():
         # Aliases: a tensor given twice must not be differentiated as one.
         grad, *tensors = (None if t is None else t.view_as(t) for t in saved)
-        pooled = portable(*tensors, num_steps)
+        pooled = portable(*tensors, *options)
         moving = _moving(tensors)
         first = torch.autograd.grad(
             pooled, moving, grad, create_graph=True, allow_unused=True
@@ -258,7 +307,7 @@ def _differentiate_again(
         )
     found = iter(second)
     every = [next(found) if _moves(t) else None for t in (grad, *tensors)]
-    return (*every, None, None, None, None)
+    return (*every, *(None for _ in options), None, None, None)
 
 
 def _moves(tensor: Tensor | None) -> bool:

@@ -1,56 +1,13 @@
 r"""How a layer holds its coefficients: learned or fixed."""
 
 from collections.abc import Callable
-from typing import Any
 
 import torch
 from torch import Tensor
 from torch.nn import Module, Parameter
 
 from torch_geometric_uotp.coefficients import Coefficients
-
-# Where heads of infinite t borrow the gradient of their coefficients: soft
-# enough for it not to underflow. t / (1 + t) is exact in floating point.
-BORROWED_T = 15.0
-# A learned t or rho stays below this, and rho above its inverse.
-LARGEST = 1024.0
-# An optimiser like Adam moves a parameter by its learning rate a step, whatever
-# the gradient. At a rate of 1e-3, coordinates cross [0, 1] in 250 steps.
-GAIN = 4.0
-UNIT = (0.0, 1.0)
-
-
-Interval = tuple[float, float]
-
-
-class ProjectToIntervals(torch.autograd.Function):
-    r"""Scale tables by ``GAIN`` and clamp each to an interval [low, high].
-
-    At the bounds gradients point inwards. Unlike the gradient of a clamp, which
-    vanishes once a value has stepped across a bound, this one always lets it come
-    back, and never pushes it further out. All tables pass at once, since what a
-    small batch waits for is not arithmetic but calls.
-    """
-
-    @staticmethod
-    def forward(
-        ctx: Any, intervals: tuple[Interval, ...], *tables: Tensor
-    ) -> tuple[Tensor, ...]:
-        scaled = [table * GAIN for table in tables]
-        ctx.save_for_backward(*scaled)
-        ctx.intervals = intervals
-        pairs = zip(scaled, intervals, strict=True)
-        return tuple(x.clamp(low, high) for x, (low, high) in pairs)
-
-    @staticmethod
-    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
-        triples = zip(ctx.saved_tensors, grads, ctx.intervals, strict=True)
-        return None, *(_inwards(x, grad, *bounds) for x, grad, bounds in triples)
-
-
-def _inwards(x: Tensor, grad: Tensor, low: float, high: float) -> Tensor:
-    outwards = ((x <= low) & (grad > 0)) | ((x >= high) & (grad < 0))
-    return (grad * GAIN).masked_fill(outwards, 0)
+from torch_geometric_uotp.projection import GAIN, LARGEST, SHARPEST, Projection
 
 
 class CoefficientHolder(Module):
@@ -97,6 +54,10 @@ class FixedCoefficients(CoefficientHolder):
 
     def forward(self, dtype: torch.dtype) -> Coefficients:
         """The coefficients in a floating-point type."""
+        return self.tables(dtype)
+
+    def tables(self, dtype: torch.dtype) -> Coefficients:
+        """The same: what does not learn is stored as it is."""
         return Coefficients(
             t=self.t.to(dtype),
             r_p=self.r_p.to(dtype),
@@ -140,7 +101,7 @@ class LearnedCoefficients(CoefficientHolder):
                 f"for each of {rows['t']})"
             )
         self.start = start
-        self.sharpest = LARGEST / (1 + LARGEST) if start.hard is None else 1.0
+        self.sharpest = SHARPEST if start.hard is None else 1.0
         for name, point in _points(start).items():
             table = torch.empty(max(rows[name], 1), point.size(1), dtype=_table_dtype())
             if rows[name] > 0:
@@ -158,25 +119,18 @@ class LearnedCoefficients(CoefficientHolder):
 
     def forward(self, dtype: torch.dtype) -> Coefficients:
         """The coefficients in a floating-point type."""
-        intervals = [(0.0, self.sharpest), UNIT, UNIT]
-        tables = [self.t, self.r_p, self.r_q]
-        if self.start.rho is not None:
-            intervals.append((1 / (1 + LARGEST), LARGEST / (1 + LARGEST)))
-            tables.append(self.rho)
-        u, r_p, r_q, *rho = ProjectToIntervals.apply(  # type: ignore[no-untyped-call]
-            tuple(intervals), *(table.to(dtype) for table in tables)
-        )
-        u, hard = self._borrow(u)
-        penalty = _odds(rho[0]) if rho else None
-        return Coefficients(_odds(u), r_p, r_q, penalty, hard)
+        return self.tables(dtype).explicit()
 
-    def _borrow(self, u: Tensor) -> tuple[Tensor, Tensor | None]:
-        """Where t is infinite, a finite one with its gradient; and where that is."""
-        if self.start.hard is None:
-            return u, None
-        at_limit = u.detach() >= 1
-        borrowed = BORROWED_T / (1 + BORROWED_T) + (u - u.detach())
-        return torch.where(at_limit, borrowed, u), at_limit[0]
+    def tables(self, dtype: torch.dtype) -> Coefficients:
+        """The coefficients as they are stored, for solvers that project them.
+
+        Heads that may have an infinite t are projected here.
+        """
+        rho = None if self.start.rho is None else self.rho.to(dtype)
+        t, r_p, r_q = (table.to(dtype) for table in (self.t, self.r_p, self.r_q))
+        projection = Projection(self.sharpest)
+        stored = Coefficients(t, r_p, r_q, rho, projection=projection)
+        return stored if self.start.hard is None else stored.explicit()
 
 
 def _points(start: Coefficients) -> dict[str, Tensor]:
@@ -200,10 +154,6 @@ def _check_finite_start(name: str, values: Tensor) -> None:
             f"a learned '{name}' must start at {inverse} {LARGEST:g} (got a "
             f"value that asks for {values.max():g}; with learn=False it may)"
         )
-
-
-def _odds(u: Tensor) -> Tensor:
-    return u / (1 - u)
 
 
 def _maybe(table: Tensor | None, dtype: torch.dtype) -> Tensor | None:

@@ -87,7 +87,7 @@ class Problem:
         return coefficient
 
     def explicit(self) -> "Problem":
-        """The same problem in float32 or better, with all priors written out."""
+        """The same problem in float32 or better, with nothing left implicit."""
         dtype = torch.promote_types(self.scores.dtype, torch.float32)
         scores = promote(self.scores, dtype)
         shared = self.values is self.scores
@@ -98,7 +98,14 @@ class Problem:
         if log_q0 is None:
             counts = self.segments.counts.to(dtype)
             log_q0 = -self.segments.gather(counts.log()).unsqueeze(-1)
-        return replace(self, scores=scores, values=values, log_p0=log_p0, log_q0=log_q0)
+        return Problem(
+            scores=scores,
+            segments=self.segments,
+            coefficients=self.coefficients.explicit(),
+            values=values,
+            log_p0=log_p0,
+            log_q0=log_q0,
+        )
 
     @property
     def channel_prior(self) -> Tensor:

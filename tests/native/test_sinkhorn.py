@@ -5,11 +5,12 @@ import torch
 from torch import Tensor
 
 from torch_geometric_uotp import ops
+from torch_geometric_uotp.projection import GAIN, SHARPEST
 from torch_geometric_uotp.solvers.sinkhorn import _pool_portably
 
 pytestmark = pytest.mark.skipif(not ops.AVAILABLE, reason="the library is not built")
 
-Arguments = list[Tensor | int | None]
+Arguments = list[Tensor | int | float | None]
 SIZES = [(3, 0, 1, 7, 2), (70, 1, 300), (0, 0), (1500,)]
 NAMES = ("x", "values", "t", "r_p", "r_q", "log_p0", "log_q0")
 # What float32 may lose of a gradient, relative to the largest of its kind or,
@@ -38,8 +39,14 @@ def draw(seed: int, scale: float = 1.0, sizes: tuple[int, ...] | None = None):
     x, values, *rest = (None if f is None else f.double() for f in floats)
     if rest[-2] is not None:
         rest[-2] = rest[-2].log_softmax(-1)
+    if seed % 4 == 3:  # as a layer stores them, some of them beyond the ends
+        *tables, log_p0, log_q0 = rest
+        points = [tables[0] / (1 + tables[0]), *tables[1:]]
+        stored = [(1.4 * point - 0.2) / GAIN for point in points]
+        rest = [*stored, log_p0, log_q0]
+    options = [steps, GAIN, SHARPEST] if seed % 4 == 3 else [steps, 0.0, 0.0]
     grad = torch.randn(sets, heads, channels, dtype=torch.double)
-    return [x, values, ptr, order, *rest, steps], grad
+    return [x, values, ptr, order, *rest, *options], grad
 
 
 def cast(arguments: Arguments, dtype: torch.dtype, grad: bool = True) -> Arguments:
@@ -118,7 +125,7 @@ def test_same_bits_for_any_threads_and_any_company(shape: tuple[int, ...]) -> No
         before = torch.get_num_threads()
         torch.set_num_threads(threads)
         x = x.clone().requires_grad_()
-        arguments = [x, None, torch.tensor(ptr), None, *tables, None, None, 4]
+        arguments = [x, None, torch.tensor(ptr), None, *tables, None, None, 4, 0.0, 0.0]
         pooled, (grad,) = gradients(
             native, arguments, torch.ones(len(ptr) - 1, *shape[1:])
         )
@@ -139,7 +146,7 @@ def test_same_bits_for_any_threads_and_any_company(shape: tuple[int, ...]) -> No
 def test_half_precision_is_read_and_written_directly(dtype: torch.dtype) -> None:
     x = torch.randn(300, 1, 40).to(dtype)
     rows = [torch.rand(4, 1), torch.rand(4, 1), torch.rand(4, 1)]
-    rest = [None, torch.tensor([0, 100, 300]), None, *rows, None, None, 4]
+    rest = [None, torch.tensor([0, 100, 300]), None, *rows, None, None, 4, 0.0, 0.0]
     grad = torch.randn(2, 1, 40)
     pooled, (found,) = gradients(native, [x.requires_grad_(), *rest], grad)
     wide = x.detach().float().requires_grad_()
@@ -151,7 +158,7 @@ def test_half_precision_is_read_and_written_directly(dtype: torch.dtype) -> None
 def test_one_bad_set_leaves_the_others_alone() -> None:
     x = torch.randn(30, 1, 8)
     tables = [torch.full((1, 1), 0.5)] * 3
-    rest = [None, torch.tensor([0, 10, 20, 30]), None, *tables, None, None, 4]
+    rest = [None, torch.tensor([0, 10, 20, 30]), None, *tables, None, None, 4, 0.0, 0.0]
     good = native(x, *rest)
     x[12, 0, 3] = torch.nan
     assert torch.equal(native(x, *rest)[[0, 2]], good[[0, 2]])
@@ -162,10 +169,10 @@ def test_bad_layout_is_refused_before_memory_is_read() -> None:
     x = torch.randn(5, 1, 2)
     for ptr in ([0, 6], [1, 5], [0, 4, 3, 5]):
         with pytest.raises(RuntimeError, match="ptr must start at 0"):
-            native(x, None, torch.tensor(ptr), None, *tables, None, None, 2)
+            native(x, None, torch.tensor(ptr), None, *tables, None, None, 2, 0.0, 0.0)
     places = torch.tensor([0, 1, 2, 3, 5])
     with pytest.raises(RuntimeError, match="order must name nodes"):
-        native(x, None, torch.tensor([0, 5]), places, *tables, None, None, 2)
+        native(x, None, torch.tensor([0, 5]), places, *tables, None, None, 2, 0.0, 0.0)
 
 
 def test_nothing_of_the_input_s_size_is_kept() -> None:
@@ -173,6 +180,6 @@ def test_nothing_of_the_input_s_size_is_kept() -> None:
     tables = [torch.full((1, 1), 0.5)] * 3
     kept: list[Tensor] = []
     with torch.autograd.graph.saved_tensors_hooks(kept.append, lambda t: t):
-        native(x, None, torch.tensor([0, 5000]), None, *tables, None, None, 4)
+        native(x, None, torch.tensor([0, 5000]), None, *tables, None, None, 4, 0.0, 0.0)
     numbers = sum(t.numel() for t in kept if t is not None and t is not x)
     assert numbers <= 4 * (5000 + 64)

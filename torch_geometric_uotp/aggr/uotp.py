@@ -255,7 +255,7 @@ class UOTPAggregation(Aggregation):
         """State the problem of nodes [N, *, F], leading axes as more heads."""
         copies = math.prod(nodes.shape[1:-1])
         dtype = torch.promote_types(nodes.dtype, torch.float32)
-        coefficients: Coefficients = self.coefficient(dtype)
+        coefficients: Coefficients = self.coefficient.tables(dtype)
         log_p0 = self.log_p0
         if log_p0 is not None:
             log_p0 = log_p0.to(dtype).repeat(copies, 1)

@@ -4,12 +4,15 @@
 #include <torch/csrc/stable/ops.h>
 #include <torch/csrc/stable/tensor.h>
 
+#include <algorithm>
+#include <cstring>
 #include <optional>
 #include <string>
 #include <tuple>
 #include <vector>
 
 #include "kernels.h"
+#include "tables.h"
 
 namespace uotp {
 namespace {
@@ -26,6 +29,31 @@ Parallel torch_threads() { return {run_on_torch_threads, int64_t(torch::stable::
 
 const void* data(const Optional& tensor) { return tensor ? tensor->const_data_ptr() : nullptr; }
 template <class P> P* data(const Tensor& tensor) { return static_cast<P*>(tensor.mutable_data_ptr()); }
+
+int32_t code(ScalarType dtype) {
+  switch (dtype) {
+    case ScalarType::Double: return aoti_torch_dtype_float64();
+    case ScalarType::BFloat16: return aoti_torch_dtype_bfloat16();
+    case ScalarType::Half: return aoti_torch_dtype_float16();
+    case ScalarType::Long: return aoti_torch_dtype_int64();
+    default: return aoti_torch_dtype_float32();
+  }
+}
+
+// torch::stable::new_empty goes through the dispatcher, by name: a handful of such calls costs more than a small batch.
+Tensor allocate(const std::vector<int64_t>& sizes, ScalarType dtype) {
+  std::vector<int64_t> strides(sizes.size(), 1);
+  for (size_t i = sizes.size(); i-- > 1;) strides[i - 1] = strides[i] * std::max<int64_t>(sizes[i], 1);
+  AtenTensorHandle handle;
+  STABLE_TORCH_ERROR_CODE_CHECK(aoti_torch_empty_strided(int64_t(sizes.size()), sizes.data(), strides.data(), code(dtype), aoti_torch_device_type_cpu(), 0, &handle));
+  return Tensor(handle);
+}
+
+Tensor allocate_like(const Tensor& tensor) {
+  std::vector<int64_t> sizes;
+  for (int64_t axis = 0; axis < tensor.dim(); ++axis) sizes.push_back(tensor.size(axis));
+  return allocate(sizes, tensor.scalar_type());
+}
 
 void check_tensor(const Tensor& tensor, const char* name, ScalarType dtype) {
   STD_TORCH_CHECK(tensor.is_cpu() && tensor.is_contiguous(), name, " must be a contiguous CPU tensor");
@@ -58,7 +86,7 @@ void check_layout(const Tensor& ptr, const Optional& order, int64_t nodes) {
 const int64_t* places(const Optional& order) {
   const auto* place = static_cast<const int64_t*>(data(order));
   if (!place) return nullptr;
-  for (int64_t n = 0; n < order->numel(); ++n)
+  for (int64_t n = 0, nodes = order->numel(); n < nodes; ++n)
     if (place[n] != n) return place;
   return nullptr;
 }
@@ -71,14 +99,19 @@ struct Arguments {
   const Tensor &t, &r_p, &r_q;
   const Optional &log_p0, &log_q0;
   int64_t steps;
+  Projection projection;
 
   int64_t nodes() const { return scores.size(0); }
   int64_t heads() const { return scores.size(1); }
   int64_t width() const { return scores.size(2); }
   int64_t sets() const { return ptr.numel() - 1; }
   ScalarType compute() const { return scores.scalar_type() == ScalarType::Double ? ScalarType::Double : ScalarType::Float; }
-  Tensor empty(std::vector<int64_t> sizes) const { return torch::stable::new_empty(scores, sizes, compute()); }
-  Tensor zeros(std::vector<int64_t> sizes) const { return torch::stable::new_zeros(scores, sizes, compute()); }
+  Tensor empty(const std::vector<int64_t>& sizes) const { return allocate(sizes, compute()); }
+  Tensor zeros(const std::vector<int64_t>& sizes) const {
+    const Tensor tensor = empty(sizes);
+    std::memset(tensor.mutable_data_ptr(), 0, size_t(tensor.numel()) * (compute() == ScalarType::Double ? 8 : 4));
+    return tensor;
+  }
 
   void check() const {
     check_tensor(scores, "x", scores.scalar_type());
@@ -98,18 +131,21 @@ struct Arguments {
     STD_TORCH_CHECK(valid, name, " must be [rows, ", heads(), "] or [rows, ", sets(), ", ", heads(), "] with 1 to ", steps, " rows");
   }
 
-  template <class T, class P = const T> Coefficient<P> coefficient(const Tensor& tensor) const {
-    const bool of_sets = tensor.dim() == 3;
-    return {data<P>(tensor), tensor.size(0), (of_sets ? sets() : 1) * heads(), of_sets ? heads() : 0};
+  template <class S, class T> Batch<S, T> batch() const {
+    return {static_cast<const S*>(scores.const_data_ptr()), static_cast<const S*>(data(values)),
+            static_cast<const int64_t*>(ptr.const_data_ptr()), places(order),
+            sets(), heads(), width(), steps,
+            static_cast<const T*>(data(log_p0)), static_cast<const T*>(data(log_q0))};
   }
 
-  template <class S, class T> Sinkhorn<S, T> sinkhorn() const {
-    const Batch<S, T> batch{static_cast<const S*>(scores.const_data_ptr()), static_cast<const S*>(data(values)),
-                            static_cast<const int64_t*>(ptr.const_data_ptr()), places(order),
-                            sets(), heads(), width(), steps,
-                            static_cast<const T*>(data(log_p0)), static_cast<const T*>(data(log_q0))};
-    return {batch, coefficient<T>(t), coefficient<T>(r_p), coefficient<T>(r_q), t.size(0) == 1};
-  }
+  template <class T> Table<T> table(const Tensor& given, Kind kind) const { return {given, kind, projection, sets()}; }
+};
+
+// The tables of a call, as the kernels take them.
+template <class T> struct Coefficients {
+  Table<T> t, r_p, r_q;
+  explicit Coefficients(const Arguments& a) : t(a.table<T>(a.t, Kind::odds)), r_p(a.table<T>(a.r_p, Kind::share)), r_q(a.table<T>(a.r_q, Kind::share)) {}
+  template <class S> Sinkhorn<S, T> sinkhorn(const Arguments& a) const { return {a.batch<S, T>(), t.view(), r_p.view(), r_q.view(), a.t.size(0) == 1}; }
 };
 
 // f(table of the kernels for this dtype, a value of the stored and of the computed type)
@@ -123,27 +159,16 @@ template <class F> void for_dtype(const Tensor& scores, F f) {
   }
 }
 
-// Sums [rows, sets, length] over the sets, in their order and in double precision.
-template <class T> Tensor over_sets(const Tensor& each, int64_t rows, int64_t sets, int64_t length, Tensor total) {
-  for (int64_t row = 0; row < rows; ++row)
-    for (int64_t i = 0; i < length; ++i) {
-      double sum = 0;
-      for (int64_t set = 0; set < sets; ++set) sum += data<T>(each)[(row * sets + set) * length + i];
-      data<T>(total)[row * length + i] = T(sum);
-    }
+// Sums [sets, length] over the sets, in their order and in double precision.
+template <class T> Tensor over_sets(const Tensor& each, int64_t sets, int64_t length, Tensor total) {
+  for (int64_t i = 0; i < length; ++i) data<T>(total)[i] = sum_over_sets(data<T>(each) + i, sets, length);
   return total;
-}
-
-// The gradient of a coefficient, from those of every set.
-template <class T> Tensor as_given(const Arguments& of, const Tensor& coefficient, const Tensor& each) {
-  if (coefficient.dim() == 3) return each;
-  return over_sets<T>(each, coefficient.size(0), of.sets(), of.heads(), of.empty({coefficient.size(0), of.heads()}));
 }
 
 std::tuple<Tensor, Tensor, Tensor, Tensor> sinkhorn_forward(
     const Tensor& x, const Optional& values, const Tensor& ptr, const Optional& order, const Tensor& t, const Tensor& r_p, const Tensor& r_q,
-    const Optional& log_p0, const Optional& log_q0, int64_t num_steps) {
-  const Arguments arguments{x, values, ptr, order, t, r_p, r_q, log_p0, log_q0, num_steps};
+    const Optional& log_p0, const Optional& log_q0, int64_t num_steps, double gain, double ceiling) {
+  const Arguments arguments{x, values, ptr, order, t, r_p, r_q, log_p0, log_q0, num_steps, {gain, ceiling}};
   arguments.check();
   const int64_t sets = arguments.sets(), heads = arguments.heads(), width = arguments.width();
   Tensor pooled = arguments.empty({sets, heads, width}), bias = arguments.empty({x.size(0), heads});
@@ -151,36 +176,38 @@ std::tuple<Tensor, Tensor, Tensor, Tensor> sinkhorn_forward(
   for_dtype(x, [&](const auto& table, auto stored, auto computed) {
     using S = decltype(stored);
     using T = decltype(computed);
+    const Coefficients<T> of(arguments);
     const SinkhornForward<S, T> out{data<T>(pooled), data<T>(log_sums), data<T>(bias), data<T>(centre)};
-    table.sinkhorn_forward(arguments.sinkhorn<S, T>(), out, torch_threads());
+    table.sinkhorn_forward(of.template sinkhorn<S>(arguments), out, torch_threads());
   });
   return {pooled, bias, log_sums, centre};
 }
 
 std::tuple<Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor> sinkhorn_backward(
     const Tensor& grad, const Tensor& x, const Optional& values, const Tensor& ptr, const Optional& order, const Tensor& t, const Tensor& r_p,
-    const Tensor& r_q, const Optional& log_p0, const Optional& log_q0, int64_t num_steps, const Tensor& pooled, const Tensor& log_sums,
-    const Tensor& centre) {
-  const Arguments arguments{x, values, ptr, order, t, r_p, r_q, log_p0, log_q0, num_steps};
+    const Tensor& r_q, const Optional& log_p0, const Optional& log_q0, int64_t num_steps, double gain, double ceiling, const Tensor& pooled,
+    const Tensor& log_sums, const Tensor& centre) {
+  const Arguments arguments{x, values, ptr, order, t, r_p, r_q, log_p0, log_q0, num_steps, {gain, ceiling}};
   arguments.check();
   const int64_t sets = arguments.sets(), heads = arguments.heads(), width = arguments.width();
   check_tensor(grad, "grad", arguments.compute()), check_sizes(grad, "grad", {sets, heads, width});
   check_tensor(pooled, "pooled", arguments.compute()), check_sizes(pooled, "pooled", {sets, heads, width});
   check_tensor(log_sums, "log_sums", arguments.compute()), check_sizes(log_sums, "log_sums", {num_steps, sets, heads, width});
   check_tensor(centre, "centre", arguments.compute()), check_sizes(centre, "centre", {sets, heads});
-  Tensor d_x = torch::stable::empty_like(x), d_values = values ? torch::stable::empty_like(x) : arguments.empty({0});
-  Tensor d_t = arguments.zeros({t.size(0), sets, heads}), d_r_p = arguments.zeros({r_p.size(0), sets, heads}), d_r_q = arguments.zeros({r_q.size(0), sets, heads});
+  Tensor d_x = allocate_like(x), d_values = values ? allocate_like(x) : arguments.empty({0});
+  Tensor d_t = allocate_like(t), d_r_p = allocate_like(r_p), d_r_q = allocate_like(r_q);
   Tensor d_log_p0 = log_p0 ? arguments.zeros({sets, heads, width}) : arguments.empty({0});
   Tensor d_log_q0 = log_q0 ? arguments.zeros({x.size(0), heads}) : arguments.empty({0});
   for_dtype(x, [&](const auto& table, auto stored, auto computed) {
     using S = decltype(stored);
     using T = decltype(computed);
-    const auto each = [&](const Tensor& tensor) { return arguments.coefficient<T, T>(tensor); };
+    const Coefficients<T> of(arguments);
+    Adjoint<T> of_t(of.t), of_r_p(of.r_p), of_r_q(of.r_q);
     const SinkhornBackward<S, T> io{data<T>(pooled), data<T>(log_sums), data<T>(centre), data<T>(grad), data<S>(d_x), values ? data<S>(d_values) : nullptr,
-                                    each(d_t), each(d_r_p), each(d_r_q), log_p0 ? data<T>(d_log_p0) : nullptr, log_q0 ? data<T>(d_log_q0) : nullptr};
-    table.sinkhorn_backward(arguments.sinkhorn<S, T>(), io, torch_threads());
-    d_t = as_given<T>(arguments, t, d_t), d_r_p = as_given<T>(arguments, r_p, d_r_p), d_r_q = as_given<T>(arguments, r_q, d_r_q);
-    if (log_p0) d_log_p0 = over_sets<T>(d_log_p0, 1, sets, heads * width, arguments.empty({heads, width}));
+                                    of_t.each(), of_r_p.each(), of_r_q.each(), log_p0 ? data<T>(d_log_p0) : nullptr, log_q0 ? data<T>(d_log_q0) : nullptr};
+    table.sinkhorn_backward(of.template sinkhorn<S>(arguments), io, torch_threads());
+    of_t.write(d_t), of_r_p.write(d_r_p), of_r_q.write(d_r_q);
+    if (log_p0) d_log_p0 = over_sets<T>(d_log_p0, sets, heads * width, arguments.empty({heads, width}));
   });
   return {d_x, d_values, d_t, d_r_p, d_r_q, d_log_p0, d_log_q0};
 }
@@ -190,8 +217,9 @@ std::tuple<Tensor, Tensor> layout(const Tensor& index, int64_t num_sets) {
   check_tensor(index, "index", ScalarType::Long);
   const int64_t nodes = index.numel();
   const auto* set = static_cast<const int64_t*>(index.const_data_ptr());
-  Tensor ptr = torch::stable::new_zeros(index, {num_sets + 1}), order = torch::stable::new_empty(index, {nodes});
+  Tensor ptr = allocate({num_sets + 1}, ScalarType::Long), order = allocate({nodes}, ScalarType::Long);
   int64_t *start = data<int64_t>(ptr), *place = data<int64_t>(order);
+  std::fill(start, start + num_sets + 1, 0);
   for (int64_t n = 0; n < nodes; ++n) {
     STD_TORCH_CHECK(set[n] >= 0 && set[n] < num_sets, "index must lie in [0, ", num_sets, ")");
     ++start[set[n] + 1];
@@ -210,10 +238,10 @@ std::string instruction_set() { return kernels().name; }
 STABLE_TORCH_LIBRARY(uotp, library) {
   library.def(
       "sinkhorn_forward(Tensor x, Tensor? values, Tensor ptr, Tensor? order, Tensor t, Tensor r_p, Tensor r_q, Tensor? log_p0, Tensor? log_q0, "
-      "int num_steps) -> (Tensor, Tensor, Tensor, Tensor)");
+      "int num_steps, float gain, float ceiling) -> (Tensor, Tensor, Tensor, Tensor)");
   library.def(
       "sinkhorn_backward(Tensor grad, Tensor x, Tensor? values, Tensor ptr, Tensor? order, Tensor t, Tensor r_p, Tensor r_q, Tensor? log_p0, "
-      "Tensor? log_q0, int num_steps, Tensor pooled, Tensor log_sums, Tensor centre) -> (Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor)");
+      "Tensor? log_q0, int num_steps, float gain, float ceiling, Tensor pooled, Tensor log_sums, Tensor centre) -> (Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor)");
   library.def("layout(Tensor index, SymInt num_sets) -> (Tensor, Tensor)");
   library.def("instruction_set() -> str");
 }

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from torch_geometric_uotp import ops
-from torch_geometric_uotp.coefficients import Coefficients
 from torch_geometric_uotp.problem import Problem, Solution
 from torch_geometric_uotp.segments import Segments
 from torch_geometric_uotp.semiring import LOG_SUM_EXP, Semiring
@@ -122,13 +121,12 @@ def _residual(problem: Problem, ring: Semiring, k: int, b: Tensor) -> Tensor:
 
 def _pool_natively(problem: Problem, num_steps: int) -> Tensor:
     heads = problem.scores.size(1)
-    coefficients = problem.coefficients.expand_heads(heads)
     log_q0 = problem.log_q0
     return ops.sinkhorn(
         problem.scores,
         None if problem.values is problem.scores else problem.values,
         problem.segments,
-        (coefficients.t, coefficients.r_p, coefficients.r_q),
+        problem.coefficients.expand_heads(heads),
         problem.log_p0,
         None if log_q0 is None else log_q0.expand(-1, heads),
         num_steps,
@@ -146,10 +144,12 @@ def _pool_portably(
     log_p0: Tensor | None,
     log_q0: Tensor | None,
     num_steps: int,
+    gain: float,
+    ceiling: float,
 ) -> Tensor:
     """The native operator, on its own arguments, by PyTorch's operators."""
     segments = Segments.from_places(ptr, order, scores.size(0))
-    coefficients = Coefficients(t, r_p, r_q)
+    coefficients = ops.tables(t, r_p, r_q, gain, ceiling)
     problem = Problem.create(scores, segments, coefficients, log_p0, log_q0, values)
     return (
         Sinkhorn(num_steps)

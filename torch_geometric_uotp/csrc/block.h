@@ -132,10 +132,10 @@ template <class T> inline void outer_products(T* tile, int count, int64_t padded
     });
 }
 
-// Adds the chunks' arrays of `length` numbers, in their order, into the first.
-template <class T> inline void combine(T* parts, int64_t chunks, int64_t length) {
+// Adds the chunks' arrays of `length` numbers, `stride` apart, in their order, into the first.
+template <class T> inline void combine(T* parts, int64_t chunks, int64_t length, int64_t stride) {
   for (int64_t chunk = 1; chunk < chunks; ++chunk)
-    for (int64_t i = 0; i < length; i += W<T>) store(parts + i, load(parts + i) + load(parts + chunk * length + i));
+    for (int64_t i = 0; i < length; i += W<T>) store(parts + i, load(parts + i) + load(parts + chunk * stride + i));
 }
 
 }  // namespace UOTP_ISA

@@ -4,6 +4,7 @@
 // for any number of threads and for a set alone or in a batch.
 #pragma once
 #include <cstdlib>
+#include <type_traits>
 
 #include "problem.h"
 #include "vec.h"
@@ -15,8 +16,8 @@ constexpr int64_t kChunk = 1 << 15;  // elements of a chunk: its scores and thei
 constexpr int64_t kHold = 1 << 19;   // elements of a set whose exponentials are kept through all steps
 
 inline int64_t round_up(int64_t value, int64_t unit) { return (value + unit - 1) / unit * unit; }
-inline int64_t smaller(int64_t a, int64_t b) { return a < b ? a : b; }
-inline int64_t larger(int64_t a, int64_t b) { return a > b ? a : b; }
+template <class T> inline T smaller(T a, std::common_type_t<T> b) { return a < b ? a : b; }
+template <class T> inline T larger(T a, std::common_type_t<T> b) { return a > b ? a : b; }
 
 // Memory of one thread that outlives its tasks: asking the system for pages at every call costs more than a small batch.
 class Scratch {

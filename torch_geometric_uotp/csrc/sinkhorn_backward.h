@@ -41,7 +41,8 @@ template <class S, class T> class SinkhornBackwardSet {
  private:
   // What a chunk adds to: d_a, then vectors of the coefficients' adjoints.
   int64_t part() const { return rows_.padded + 3 * W<T>; }
-  int64_t slot(int64_t step) const { return group_ > 1 ? step : 0; }
+  // The output comes first: it has no A.
+  int64_t slot(int64_t step) const { return group_ > 1 ? steps_ - 1 - step : 0; }
   bool is_output(int64_t step) const { return step + 1 == steps_; }
   const T* log_sums(int64_t step) const { return rows_.of_set(io_.log_sums + step * problem_.batch.sets * rows_.stride); }
   T coefficient(const Coefficient<const T>& c, int64_t step) const { return c.at(step, rows_.set, rows_.head); }
@@ -67,12 +68,10 @@ template <class S, class T> class SinkhornBackwardSet {
 
   // (3): O, f and no A.
   void start_from_output(int64_t step) {
-    T* adjoint = a_adjoint_ + slot(step) * rows_.padded;
     for_columns<T>(rows_.width, [&](int64_t at, int lanes) {
       const Vec<T> sum = exp<T>(load(log_sums(step) + at, lanes));
       store(output_ + at, load(rows_.of_set(io_.grad) + at, lanes) / sum);
       store(mean_ + at, load(rows_.of_set(io_.pooled) + at, lanes));
-      store(adjoint + at, Vec<T>{});
     });
   }
 
@@ -134,12 +133,13 @@ template <class S, class T> class SinkhornBackwardSet {
   // (4) for the steps since the last change of t, and their adjoint of t.
   void write_out(int64_t step, const Block<S, T>& block, const T* e, T* part) {
     T* g = e_.tile();
-    outer_products(g, block.count, rows_.padded, 2 * group_, beta_ + block.first, nodes_, a_adjoint_);
-    is_output(step + group_ - 1) ? write_rows<true>(step, block, e, g, part) : write_rows<false>(step, block, e, g, part);
+    const bool output = is_output(step + group_ - 1);
+    outer_products(g, block.count, rows_.padded, 2 * group_ - output, beta_ + output * nodes_ + block.first, nodes_, a_adjoint_ + output * rows_.padded);
+    output ? write_rows<true>(step, block, e, g, part) : write_rows<false>(step, block, e, g, part);
   }
 
   template <bool output> void write_rows(int64_t step, const Block<S, T>& block, const T* e, const T* g, T* part) {
-    const T t = coefficient(problem_.t, step), *beta = beta_ + (group_ - 1) * nodes_ + block.first;
+    const T t = coefficient(problem_.t, step), *beta = beta_ + block.first;
     Vec<T> d_t = load(part + rows_.padded + 2 * W<T>);
     for (int i = 0; i < block.count; ++i) {
       const S *x = block.row(problem_.batch.scores, i), *value = block.row(values(), i);
@@ -161,7 +161,7 @@ template <class S, class T> class SinkhornBackwardSet {
 
   // Gathers the chunks: (1) and the coefficients.
   void finish(int64_t step, const T* alpha) {
-    combine(partial_, rows_.chunks(), part());
+    combine(partial_, rows_.chunks(), part(), part());
     for (int64_t at = 0; at < rows_.padded; at += W<T>) store(d_a_ + at, load(alpha + at) * load(partial_ + at));
     // The adjoints of b add up to 0, as a constant in b is seen by nobody: taking slacks from the first one's costs nothing but rounding.
     const T *d_r_q = partial_ + rows_.padded, d_b = sum<T>(load(d_r_q + W<T>));

@@ -55,31 +55,27 @@ template <class S, class T> struct Exponentials {
   T* spare() const { return block_scratch().template at_least<T>(2 * block_rows(rows) * rows.padded); }
 };
 
-// The smallest and largest score of a set; false if one is not finite.
-template <class S, class T> inline bool extremes(const Rows<S, T>& rows, const S* scores, T* partial, const Parallel* parallel, T& low, T& high) {
-  for_chunks(rows, parallel, [&](int64_t chunk, int64_t begin, int64_t end) {
-    Vec<T> least = splat(Format<T>::infinity), most = -least, defect{};
-    for (int64_t n = begin; n < end; ++n) {
-      const S* x = rows.row(scores, n);
-      for_columns<T>(rows.width, [&](int64_t column, int lanes) {
-        const Vec<T> value = load(x + column, lanes);
+// The smallest and largest score seen, and whether all were finite.
+template <class T> struct Extremes {
+  Vec<T> low = splat(Format<T>::infinity), high = splat(-Format<T>::infinity), defect{};
+
+  template <class S> void see(const Block<S, T>& block, const S* scores) {
+    for (int i = 0; i < block.count; ++i)
+      for_columns<T>(block.rows.width, [&](int64_t column, int lanes) {
+        const Vec<T> value = load(block.row(scores, i) + column, lanes);
         defect += value - value;  // NaN unless finite
-        least = minimum<T>(least, lanes == W<T> ? value : first<T>(lanes) ? value : least);
-        most = maximum<T>(most, lanes == W<T> ? value : first<T>(lanes) ? value : most);
+        low = minimum<T>(low, lanes == W<T> ? value : first<T>(lanes) ? value : low);
+        high = maximum<T>(high, lanes == W<T> ? value : first<T>(lanes) ? value : high);
       });
-    }
-    T* part = partial + chunk * 3 * W<T>;
-    store(part, least), store(part + W<T>, most), store(part + 2 * W<T>, defect);
-  });
-  low = Format<T>::infinity, high = -low;
-  T defect = 0;
-  for (int64_t chunk = 0; chunk < rows.chunks(); ++chunk)
-    for (int lane = 0; lane < W<T>; ++lane) {
-      const T* part = partial + chunk * 3 * W<T> + lane;
-      low = part[0] < low ? part[0] : low, high = part[W<T>] > high ? part[W<T>] : high, defect += part[2 * W<T>];
-    }
-  return defect == 0;
-}
+  }
+
+  void put(T* part) const { store(part, low), store(part + W<T>, high), store(part + 2 * W<T>, defect); }
+  void add(const T* part) { low = minimum<T>(low, load(part)), high = maximum<T>(high, load(part + W<T>)), defect += load(part + 2 * W<T>); }
+
+  bool finite() const { return sum<T>(defect) == 0; }
+  T lowest() const { return -largest<T>(-low); }
+  T highest() const { return largest<T>(high); }
+};
 
 // (2): alpha = e^a from the log-sums of a step; before the first step a = 0.
 template <class S, class T> inline void channel_weights(const Sinkhorn<S, T>& problem, const Rows<S, T>& rows, const T* log_sums, T r_p, T* alpha) {
@@ -100,7 +96,7 @@ template <class S, class T> class SinkhornForwardSet {
     for (int pass = 0; pass < 2; ++pass) {
       Carver<T> carver(memory);
       alpha_ = carver.take(rows.padded);
-      partial_ = carver.take(rows.chunks() * larger(2 * rows.padded, 3 * W<T>));
+      partial_ = carver.take(rows.chunks() * part());
       e_.held = carver.take(rows.held() ? round_up(rows.count, W<T>) * rows.padded : 0);
       if (!pass) memory = set_scratch().template at_least<T>(carver.used());
     }
@@ -108,7 +104,7 @@ template <class S, class T> class SinkhornForwardSet {
   }
 
   bool solve() {
-    if (!in_range()) return false;
+    if (!take_centre()) return false;
     for (int64_t step = 0; step < problem_.batch.steps; ++step)
       if (!advance(step)) return false;
     pool();
@@ -117,13 +113,24 @@ template <class S, class T> class SinkhornForwardSet {
   }
 
  private:
-  bool in_range() {
-    T low, high;
-    if (!extremes(rows_, problem_.batch.scores, partial_, parallel_, low, high)) return false;
-    e_.centre = low + (high - low) / 2;
+  // What a chunk adds to: column sums and moments. The first sweep leaves the chunk's extremes behind them.
+  int64_t sums() const { return 2 * rows_.padded; }
+  int64_t part() const { return sums() + 3 * W<T>; }
+  T* part_of(int64_t chunk) const { return partial_ + chunk * part(); }
+
+  // The middle of the first chunk's scores; what the others hold is seen on the way.
+  bool take_centre() {
+    Extremes<T> seen;
+    for_blocks(rows_, 0, smaller(rows_.chunk(), rows_.count), [&](const Block<S, T>& block) { seen.see(block, problem_.batch.scores); });
+    e_.centre = seen.lowest() + (seen.highest() - seen.lowest()) / 2;
+    return in_range(seen);
+  }
+
+  bool in_range(const Extremes<T>& seen) const {
+    const T reach = larger(seen.highest() - e_.centre, e_.centre - seen.lowest());
     for (int64_t step = 0; step < problem_.batch.steps; ++step)
-      if (!(problem_.t.at(step, rows_.set, rows_.head) * (high - low) <= Format<T>::range)) return false;
-    return true;
+      if (!(problem_.t.at(step, rows_.set, rows_.head) * reach <= Format<T>::range / 2)) return false;
+    return seen.finite();
   }
 
   T* log_sums(int64_t step) const { return rows_.of_set(out_.log_sums + step * problem_.batch.sets * rows_.stride); }
@@ -134,12 +141,24 @@ template <class S, class T> class SinkhornForwardSet {
     channel_weights(problem_, rows_, step ? log_sums(step - 1) : nullptr, r_p, alpha_);
     e_.start(problem_.t.at(step, rows_.set, rows_.head), problem_.shared_t && step);
     for_chunks(rows_, parallel_, [&](int64_t chunk, int64_t begin, int64_t end) {
-      T* column = partial_ + chunk * 2 * rows_.padded;
-      for (int64_t i = 0; i < 2 * rows_.padded; i += W<T>) store(column + i, Vec<T>{});
-      for_blocks(rows_, begin, end, [&](const Block<S, T>& block) { last ? sweep<true>(step, block, column) : sweep<false>(step, block, column); });
+      T* column = part_of(chunk);
+      for (int64_t i = 0; i < sums(); i += W<T>) store(column + i, Vec<T>{});
+      Extremes<T> seen;
+      for_blocks(rows_, begin, end, [&](const Block<S, T>& block) {
+        if (!step && chunk) seen.see(block, problem_.batch.scores);
+        last ? sweep<true>(step, block, column) : sweep<false>(step, block, column);
+      });
+      if (!step) seen.put(column + sums());
     });
-    combine(partial_, rows_.chunks(), 2 * rows_.padded);
+    if (!step && !chunks_in_range()) return false;
+    combine(partial_, rows_.chunks(), sums(), part());
     return keep_log_sums(log_sums(step));
+  }
+
+  bool chunks_in_range() const {
+    Extremes<T> seen;
+    for (int64_t chunk = 1; chunk < rows_.chunks(); ++chunk) seen.add(part_of(chunk) + sums());
+    return rows_.chunks() == 1 || in_range(seen);
   }
 
   // Both halves of a step on a block: b from the row sums, then the block's share of the column sums, last of all weighted by x.

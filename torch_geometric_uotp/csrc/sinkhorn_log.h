@@ -229,7 +229,7 @@ template <class S, class T> class SinkhornLogBackwardSet {
   }
 
   void finish(int64_t step) {
-    combine(partial_, rows_.chunks(), part());
+    combine(partial_, rows_.chunks(), part(), part());
     for (int64_t at = 0; at < rows_.padded; at += W<T>) store(d_a_ + at, load(partial_ + at));
     io_.d_r_q.at(step, rows_.set, rows_.head) += sum<T>(load(partial_ + rows_.padded));
     io_.d_t.at(step, rows_.set, rows_.head) += sum<T>(load(partial_ + rows_.padded + W<T>));

@@ -1,12 +1,22 @@
 r"""Global pooling as unbalanced optimal transport, for PyTorch Geometric."""
 
 from torch_geometric_uotp.aggr import UOTPAggregation
+from torch_geometric_uotp.functional import uotp_pool
 from torch_geometric_uotp.ops import backend
 from torch_geometric_uotp.problem import Problem, Solution
 from torch_geometric_uotp.registry import register
+from torch_geometric_uotp.vision import UOTPPool2d
 
 __version__ = "0.1.0"
 
-__all__ = ["Problem", "Solution", "UOTPAggregation", "backend", "register"]
+__all__ = [
+    "Problem",
+    "Solution",
+    "UOTPAggregation",
+    "UOTPPool2d",
+    "backend",
+    "register",
+    "uotp_pool",
+]
 
 register()

@@ -5,21 +5,19 @@ from io import BytesIO
 from typing import NamedTuple
 
 import numpy as np
-from matplotlib import colormaps
 from matplotlib.axes import Axes
-from matplotlib.cm import ScalarMappable
-from matplotlib.colors import ListedColormap, LogNorm
+from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 from matplotlib.image import imread
 from rdkit.Chem import Mol
 from rdkit.Chem.Draw import rdMolDraw2D
 from rdkit.Chem.rdDepictor import Compute2DCoords
 
+from torch_geometric_uotp.plot import share_bar, share_colours, share_scale
+
 PIXELS = (600, 420)
 COLUMNS = 4
 LOOK = {"atomHighlightsAreCircles": True, "highlightRadius": 0.42, "padding": 0.06}
-# Without the darkest ends, on which the letters of an atom could not be read.
-COLOURS = ListedColormap(colormaps["RdBu_r"](np.linspace(0.12, 0.88, 256)))
 RIGHT, WRONG = "#1a7f37", "#b3261e"
 
 
@@ -58,40 +56,24 @@ def choose(
     return chosen
 
 
-def scale(shares: Sequence[np.ndarray]) -> LogNorm:
-    r"""A logarithmic scale around 1 that all but the farthest shares fit in."""
-    reach = np.quantile(np.abs(np.log(np.concatenate(shares))), 0.97)
-    reach = max(float(reach), 1e-3)
-    return LogNorm(np.exp(-reach), np.exp(reach))
-
-
 def draw(panels: Sequence[Panel], title: str) -> Figure:
     r"""A grid of the molecules, four in a row, under one colour scale."""
     rows = -(-len(panels) // COLUMNS)
     size = (3.3 * COLUMNS + 1.4, 2.9 * rows + 1.0)
     figure = Figure(figsize=size, layout="constrained")
     grid = figure.subplots(rows, COLUMNS, squeeze=False)
-    norm = scale([panel.share for panel in panels])
+    scale = share_scale(*(panel.share for panel in panels))
     for axes in grid.flat:
         axes.axis("off")
     for axes, panel in zip(grid.flat, panels, strict=False):
-        _draw_panel(axes, panel, norm)
-    _draw_scale(figure, grid, norm)
+        _draw_panel(axes, panel, scale)
+    share_bar(scale, grid.ravel().tolist())
     figure.suptitle(f"{title}\n", fontsize=15)
     return figure
 
 
-def _draw_scale(figure: Figure, grid: np.ndarray, norm: LogNorm) -> None:
-    mapped = ScalarMappable(norm, COLOURS)
-    bar = figure.colorbar(mapped, ax=grid, shrink=0.75, aspect=28, extend="both")
-    ticks = norm.inverse(np.linspace(0, 1, 5)).tolist()
-    bar.set_ticks(ticks, labels=[f"× {tick:.3g}" for tick in ticks])
-    bar.minorticks_off()
-    bar.set_label("share of the transport (× 1: an equal share for each atom)", size=12)
-
-
-def _draw_panel(axes: Axes, panel: Panel, norm: LogNorm) -> None:
-    colours = COLOURS(norm(panel.share))[:, :3]
+def _draw_panel(axes: Axes, panel: Panel, scale: LogNorm) -> None:
+    colours = share_colours()(scale(panel.share))[:, :3]
     axes.imshow(imread(BytesIO(render(panel.molecule, colours)), format="png"))
     axes.set_title(panel.title, fontsize=11, color=RIGHT if panel.right else WRONG)
 

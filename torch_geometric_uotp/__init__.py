@@ -1,5 +1,6 @@
 r"""Global pooling as unbalanced optimal transport, for PyTorch Geometric."""
 
+from torch_geometric_uotp import plot
 from torch_geometric_uotp.aggr import UOTPAggregation
 from torch_geometric_uotp.functional import uotp_pool
 from torch_geometric_uotp.ops import backend
@@ -15,6 +16,7 @@ __all__ = [
     "UOTPAggregation",
     "UOTPPool2d",
     "backend",
+    "plot",
     "register",
     "uotp_pool",
 ]

@@ -5,7 +5,7 @@ import pytest
 from matplotlib.image import imread
 from rdkit.Chem import MolFromSmiles
 
-from benchmarks.molecules import RIGHT, WRONG, Panel, choose, draw, render, scale
+from benchmarks.molecules import RIGHT, WRONG, Panel, choose, draw, render
 
 ETHANOL = MolFromSmiles("CCO")
 RED, BLUE = (0.9, 0.2, 0.2), (0.2, 0.3, 0.9)
@@ -29,18 +29,6 @@ def test_chooses_of_each_class_by_size_and_evenly():
     classes = [0] * 10 + [1] * 10
     assert choose(molecules, classes, 3, range(1, 99)) == [0, 4, 9, 10, 14, 19]
     assert choose(molecules, classes, 3, range(9, 13)) == [8, 9, 10, 11]
-
-
-def test_scale_is_even_around_an_equal_share():
-    norm = scale([np.array([1.0, 4.0]), np.array([0.5])])
-    assert float(norm(1.0)) == pytest.approx(0.5)
-    assert norm.vmin * norm.vmax == pytest.approx(1)
-    assert 3 < norm.vmax <= 4
-
-
-def test_scale_of_equal_shares_is_not_empty():
-    norm = scale([np.ones(3)])
-    assert norm.vmin < 1 < norm.vmax
 
 
 def test_grid_has_a_panel_for_each_molecule():

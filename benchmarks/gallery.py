@@ -91,7 +91,7 @@ def graph_figure(molecules: Molecules) -> Figure:
             axes=axes,
         )
         axes.set_title(molecules.titles[number], fontsize=11)
-    plot.share_bar(scale, panels.tolist())
+    plot.share_bar(scale, panels)
     return figure
 
 
@@ -110,7 +110,7 @@ def image_figure(model: digits.DigitClassifier, images: Tensor) -> Figure:
         plot.on_image(
             solution, images[number], PIXELS, number, scale=scale, axes=covered
         )
-    plot.share_bar(scale, panels.ravel().tolist())
+    plot.share_bar(scale, panels)
     return figure
 
 

@@ -13,6 +13,7 @@ from benchmarks.graph_experiment import Experiment
 from benchmarks.graph_model import GraphClassifier
 from benchmarks.molecules import Panel, choose, draw
 from benchmarks.records import Key
+from torch_geometric_uotp import plot
 
 PER_CLASS = 4
 ATOMS = range(7, 18)
@@ -75,7 +76,5 @@ def inspect(
     r"""Predicted classes, and each graph's nodes' shares relative to an equal one."""
     size = graphs.num_graphs
     solution = model.readout.solve(model.embed(graphs), graphs.batch, dim_size=size)
-    count = graphs.batch.bincount(minlength=size)
-    share = solution.node_marginal.mean(-1) * count[graphs.batch]
-    parts = share.split(count.tolist())
-    return model(graphs).argmax(-1).tolist(), [part.cpu().numpy() for part in parts]
+    shares = [plot.shares(solution, number) for number in range(size)]
+    return model(graphs).argmax(-1).tolist(), shares

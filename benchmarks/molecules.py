@@ -67,7 +67,7 @@ def draw(panels: Sequence[Panel], title: str) -> Figure:
         axes.axis("off")
     for axes, panel in zip(grid.flat, panels, strict=False):
         _draw_panel(axes, panel, scale)
-    share_bar(scale, grid.ravel().tolist())
+    share_bar(scale, grid)
     figure.suptitle(f"{title}\n", fontsize=15)
     return figure
 

@@ -37,9 +37,10 @@ def test_no_share_is_as_blue_as_the_smallest() -> None:
     assert most[0] > most[2]
 
 
-def test_bar_says_which_colour_is_which_share() -> None:
+@pytest.mark.parametrize("form", [lambda p: p, lambda p: p.tolist(), lambda p: p[0]])
+def test_bar_says_which_colour_is_which_share(form) -> None:
     figure = Figure()
-    panels = figure.subplots(1, 2).tolist()
+    panels = form(figure.subplots(1, 2))
     plot.share_bar(plot.share_scale(np.array([0.25, 4.0])), panels)
     *_, bar = figure.axes
     labels = [label.get_text() for label in bar.get_yticklabels()]

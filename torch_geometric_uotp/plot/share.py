@@ -54,7 +54,7 @@ def share_colours() -> "ListedColormap":
 
 
 def share_bar(
-    scale: "LogNorm", axes: "Axes | Sequence[Axes]", pad: float = 0.03
+    scale: "LogNorm", axes: "Axes | Sequence[Axes] | np.ndarray", pad: float = 0.03
 ) -> None:
     """Say beside axes which colour is which share.
 
@@ -64,9 +64,11 @@ def share_bar(
         pad (float): How far beside them, in widths of theirs.
             (default: :obj:`0.03`)
     """
-    figure = (axes[0] if isinstance(axes, Sequence) else axes).figure
+    panels = np.array(axes, dtype=object).ravel().tolist()
     drawn = optional("matplotlib.cm").ScalarMappable(scale, share_colours())
-    bar = figure.colorbar(drawn, ax=axes, shrink=0.8, aspect=28, pad=pad, extend="both")
+    bar = panels[0].figure.colorbar(
+        drawn, ax=panels, shrink=0.8, aspect=28, pad=pad, extend="both"
+    )
     ticks = scale.inverse(np.linspace(0, 1, 5)).tolist()
     bar.set_ticks(ticks, labels=[f"× {tick:.3g}" for tick in ticks])
     bar.minorticks_off()

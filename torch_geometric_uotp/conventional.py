@@ -8,6 +8,12 @@ from typing import Any
 # alpha0) spreads, and an infinite alpha2 imposes the node prior.
 SETTINGS: dict[str, dict[str, Any]] = {
     "mean": {"alpha0": math.inf, "alpha1": math.inf, "alpha2": math.inf},
+    "sum": {
+        "alpha0": math.inf,
+        "alpha1": math.inf,
+        "alpha2": math.inf,
+        "size_power": 1.0,
+    },
     "max": {"alpha0": 0.0, "alpha1": math.inf, "alpha2": 0.0},
     "attention": {
         "alpha0": math.inf,
@@ -29,7 +35,7 @@ def setting(name: str, **kwargs: Any) -> dict[str, Any]:
     """The arguments that make a UOTP layer a conventional pooling.
 
     Args:
-        name (str): One of ``mean``, ``max``, ``attention``, ``softmax``.
+        name (str): One of ``mean``, ``max``, ``sum``, ``attention``, ``softmax``.
         **kwargs (optional): Further arguments, which take precedence.
 
     Raises:

@@ -1,5 +1,8 @@
-r"""Priors over the nodes of a set."""
+r"""Priors over the nodes and the channels of a set."""
 
+import math
+
+import torch
 from torch import Tensor
 from torch.nn import Linear, Module
 from torch.nn.functional import linear
@@ -56,3 +59,49 @@ class AttentionPrior(Module):
 
     def __repr__(self) -> str:
         return "attention"
+
+
+def prior_resolver(prior: str | Module, channels: int, heads: int) -> Module:
+    """Make the node prior of a name, or take the module given.
+
+    Raises:
+        ValueError: If there is no prior of that name.
+    """
+    if isinstance(prior, Module):
+        return prior
+    if prior == "uniform":
+        return UniformPrior()
+    if prior == "attention":
+        return AttentionPrior(channels, heads)
+    raise ValueError(
+        f"'node_prior' must be 'uniform', 'attention' or a module (got '{prior}')"
+    )
+
+
+def log_channel_prior(prior: Tensor | None, channels: int, heads: int) -> Tensor | None:
+    """The logarithm of a prior [channels], of shape [heads, channels / heads].
+
+    Raises:
+        ValueError: If it is of another shape, or not positive and finite.
+    """
+    if prior is None:
+        return None
+    if prior.shape != (channels,):
+        raise ValueError(
+            f"'channel_prior' must be of shape ({channels},) (got {tuple(prior.shape)})"
+        )
+    return log_positive("channel_prior", prior).view(heads, -1)
+
+
+def log_positive(name: str, prior: Tensor) -> Tensor:
+    """The logarithm of a prior.
+
+    Raises:
+        ValueError: If it is not positive and finite.
+    """
+    if not torch.compiler.is_compiling():
+        valid = (prior > 0) & (prior < math.inf)
+        if not bool(valid.all()):
+            wrong = prior[~valid].flatten()[0].item()
+            raise ValueError(f"'{name}' must be positive and finite (got {wrong})")
+    return prior.log()

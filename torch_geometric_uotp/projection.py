@@ -8,7 +8,9 @@ from torch import Tensor
 
 # An optimiser like Adam moves a parameter by its learning rate a step, whatever
 # the gradient. At a rate of 1e-3, coordinates cross [0, 1] in 250 steps.
-GAIN = 4.0
+# (An integer, since dynamic shapes make symbols of floats outside a function, and
+# torch.compile then fails where a second autograd function uses them.)
+GAIN = 4
 # A learned t or rho stays below this, and rho above its inverse.
 LARGEST = 1024.0
 SHARPEST = LARGEST / (1 + LARGEST)

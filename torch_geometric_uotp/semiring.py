@@ -99,7 +99,13 @@ class MaxPlus:
         return z.detach().amax(-1)
 
     def mean(self, z: Tensor, values: Tensor, segments: Segments) -> Tensor:
-        return segments.sum(_select(self.weights(z, segments), values))
+        weights = self.weights(z, segments)
+        # Relative to the largest selected, tied values that are equal average to
+        # themselves; a sum of thirds would round.
+        largest = segments.max(values.masked_fill(weights == 0, -torch.inf))
+        anchor = largest.masked_fill(largest.isinf(), 0)
+        offsets = values - segments.gather(anchor)
+        return anchor + segments.sum(_select(weights, offsets))
 
     def weights(self, z: Tensor, segments: Segments) -> Tensor:
         ties = (z == segments.gather(segments.max(z))).to(z.dtype)

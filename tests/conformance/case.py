@@ -21,7 +21,7 @@ class Case:
         exempt: The clauses it does not claim to keep, each with the reason.
         batching: How far a set's result in a batch may be from its result alone,
             relative to the result's scale; 0 asks for the same bits.
-        at_bounds: The prefix of parameters that start at an end of their range, where
+        at_bounds: Prefixes of parameters that start at an end of their range, where
             there are no finite differences to compare a derivative with.
     """
 
@@ -29,7 +29,7 @@ class Case:
     make: Callable[[int], Aggregation]
     exempt: Mapping[str, str] = field(default_factory=dict)
     batching: float = 2e-6
-    at_bounds: str | None = None
+    at_bounds: tuple[str, ...] = ()
 
     def build(self, dtype: torch.dtype = torch.float32) -> Aggregation:
         """The layer in evaluation mode; two builds have the same parameters."""

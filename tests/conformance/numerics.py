@@ -167,7 +167,7 @@ def _as_function(case: Case, grouping: Grouping = Batch.by_index) -> tuple:
     varied = {
         name: parameter
         for name, parameter in aggr.named_parameters()
-        if case.at_bounds is None or not name.startswith(case.at_bounds)
+        if not name.startswith(case.at_bounds)
     }
 
     def pool(x: Tensor, *parameters: Tensor) -> Tensor:

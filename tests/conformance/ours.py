@@ -16,7 +16,7 @@ def _like(name: str) -> Case:
     return Case(
         f"UOTP like {name}",
         lambda channels: UOTPAggregation.like(name, channels),
-        at_bounds="coefficient.",
+        at_bounds=("coefficient.", "size_scaling."),
     )
 
 
@@ -39,5 +39,5 @@ CASES = [
     _case("UOTP BADMM attention prior", solver="badmm", node_prior="attention"),
     _case("UOTP Sinkhorn fixed", learn=False, alpha0=0.1),
     _case("UOTP Sinkhorn unnormalised", UNNORMALIZED, normalize=False),
-    *map(_like, ("mean", "max", "softmax", "attention")),
+    *map(_like, ("mean", "max", "sum", "softmax", "attention")),
 ]

@@ -13,9 +13,15 @@ from torch_geometric_uotp.coefficients import Coefficients
 from torch_geometric_uotp.conventional import setting
 from torch_geometric_uotp.parametrization import FixedCoefficients, LearnedCoefficients
 from torch_geometric_uotp.precision import promote
-from torch_geometric_uotp.priors import AttentionPrior, UniformPrior
+from torch_geometric_uotp.priors import (
+    UniformPrior,
+    log_channel_prior,
+    log_positive,
+    prior_resolver,
+)
 from torch_geometric_uotp.problem import Problem, Solution
 from torch_geometric_uotp.segments import Segments
+from torch_geometric_uotp.size_scaling import SizeScaling
 from torch_geometric_uotp.solvers.badmm import BADMM
 from torch_geometric_uotp.solvers.resolver import solver_resolver
 
@@ -34,7 +40,8 @@ class UOTPAggregation(Aggregation):
 
     and each channel's output is its conditional expectation over the nodes,
     :math:`f_d = \sum_n (P_{nd} / p_d) x_{nd}`. The coefficients are learned;
-    mean, max, softmax and attention pooling are values of them (:meth:`like`).
+    mean, max, sum, softmax and attention pooling are values of them
+    (:meth:`like`).
 
     Args:
         channels (int): Size of each input sample.
@@ -72,6 +79,10 @@ class UOTPAggregation(Aggregation):
         normalize (bool): Whether to return f, or the unnormalised
             :math:`C \sum_n P_{nd} x_{nd}` with C channels a head, in which the
             channel marginal scales the output. (default: :obj:`True`)
+        size_power (float or torch.Tensor, optional): Start (or value) of the
+            power s of a set's size N by which its output is multiplied,
+            :math:`N^s`, from 0 to 1, at which averages become sums: a number,
+            or of shape [heads]. (default: no such factor)
 
     Shapes:
         - **input:** node features :math:`(*, |\mathcal{V}|, F)`, any floating
@@ -100,6 +111,7 @@ class UOTPAggregation(Aggregation):
         node_prior: str | Module = "uniform",
         channel_prior: Tensor | None = None,
         normalize: bool = True,
+        size_power: float | Tensor | None = None,
     ) -> None:
         super().__init__()
         if heads < 1 or channels < 1 or channels % heads:
@@ -122,9 +134,14 @@ class UOTPAggregation(Aggregation):
             if learn
             else FixedCoefficients(start)
         )
-        self.node_prior = _node_prior(node_prior, channels, heads)
+        self.node_prior = prior_resolver(node_prior, channels, heads)
+        self.size_scaling = (
+            None
+            if size_power is None
+            else SizeScaling(size_power, channels // heads, heads, learn)
+        )
         self.register_buffer(
-            "log_p0", _log_channel_prior(channel_prior, channels, heads)
+            "log_p0", log_channel_prior(channel_prior, channels, heads)
         )
 
     @classmethod
@@ -132,7 +149,7 @@ class UOTPAggregation(Aggregation):
         """A layer that now is a conventional pooling, and learns from there.
 
         Args:
-            name (str): ``mean``, ``max``, ``attention`` or ``softmax``.
+            name (str): ``mean``, ``max``, ``sum``, ``attention`` or ``softmax``.
             channels (int): Size of each input sample.
             **kwargs (optional): Further arguments of the layer, which take
                 precedence over those that make it that pooling.
@@ -146,6 +163,8 @@ class UOTPAggregation(Aggregation):
     def reset_parameters(self) -> None:
         """Go back to the initial coefficients; draw a new node prior."""
         self.coefficient.reset_parameters()
+        if self.size_scaling is not None:
+            self.size_scaling.reset_parameters()
         reset = getattr(self.node_prior, "reset_parameters", None)
         if reset is not None:
             reset()
@@ -155,10 +174,14 @@ class UOTPAggregation(Aggregation):
 
         ``alpha0``, ``alpha1``, ``alpha2`` (and ``rho``), and in the form the
         solvers use ``t``, ``r_p`` and ``r_q``; see
-        :class:`torch_geometric_uotp.coefficients.Coefficients`.
+        :class:`torch_geometric_uotp.coefficients.Coefficients`. With
+        ``size_power``, that too.
         """
         coefficients: Coefficients = self.coefficient(torch.float64)
-        return coefficients.describe()
+        table = coefficients.describe()
+        if self.size_scaling is None:
+            return table
+        return table | {"size_power": self.size_scaling.power(torch.float64)[None]}
 
     def forward(
         self,
@@ -245,9 +268,13 @@ class UOTPAggregation(Aggregation):
     ) -> Solution:
         with torch.autocast(nodes.device.type, enabled=False):
             solution: Solution = self.solver(self._problem(nodes, segments, node_prior))
-            if self.normalize:
+            if not self.normalize:
+                solution = replace(solution, pooled=solution.unnormalized())
+            if self.size_scaling is None:
                 return solution
-            return replace(solution, pooled=solution.unnormalized())
+            return replace(
+                solution, pooled=self.size_scaling(solution.pooled, segments)
+            )
 
     def _problem(
         self, nodes: Tensor, segments: Segments, node_prior: Tensor | None
@@ -278,7 +305,7 @@ class UOTPAggregation(Aggregation):
         logits: Tensor = (
             self.node_prior(promote(nodes, dtype))
             if node_prior is None
-            else _log_positive("node_prior", node_prior.to(dtype))
+            else log_positive("node_prior", node_prior.to(dtype))
         )
         if node_prior is not None and logits.dim() == 1:
             logits = logits.unsqueeze(-1)
@@ -301,39 +328,6 @@ class UOTPAggregation(Aggregation):
             f"num_steps={self.solver.num_steps}, heads={self.heads}, "
             f"node_prior={self.node_prior}, {table})"
         )
-
-
-def _node_prior(prior: str | Module, channels: int, heads: int) -> Module:
-    if isinstance(prior, Module):
-        return prior
-    if prior == "uniform":
-        return UniformPrior()
-    if prior == "attention":
-        return AttentionPrior(channels, heads)
-    raise ValueError(
-        f"'node_prior' must be 'uniform', 'attention' or a module (got '{prior}')"
-    )
-
-
-def _log_channel_prior(
-    prior: Tensor | None, channels: int, heads: int
-) -> Tensor | None:
-    if prior is None:
-        return None
-    if prior.shape != (channels,):
-        raise ValueError(
-            f"'channel_prior' must be of shape ({channels},) (got {tuple(prior.shape)})"
-        )
-    return _log_positive("channel_prior", prior).view(heads, -1)
-
-
-def _log_positive(name: str, prior: Tensor) -> Tensor:
-    if not torch.compiler.is_compiling():
-        valid = (prior > 0) & (prior < math.inf)
-        if not bool(valid.all()):
-            wrong = prior[~valid].flatten()[0].item()
-            raise ValueError(f"'{name}' must be positive and finite (got {wrong})")
-    return prior.log()
 
 
 def _readable(table: Tensor) -> str:

@@ -1,0 +1,77 @@
+r"""The size of a set as a factor of its output."""
+
+import torch
+from torch import Tensor
+from torch.nn import Parameter
+
+from torch_geometric_uotp.coefficients import spread
+from torch_geometric_uotp.parametrization import CoefficientHolder
+from torch_geometric_uotp.projection import GAIN, UNIT, ProjectToIntervals
+from torch_geometric_uotp.segments import Segments
+
+
+class SizeScaling(CoefficientHolder):
+    r"""Multiply the output of a set of N nodes by :math:`N^s`.
+
+    At s = 0 averages stay averages, at s = 1 they become sums. The power is
+    held as
+    :class:`~torch_geometric_uotp.parametrization.LearnedCoefficients` holds
+    r_p and r_q: it moves at a model's learning rate and stays in [0, 1].
+
+    Args:
+        power (float or torch.Tensor): Start (or value) of s: a number, or of
+            shape [heads].
+        channels (int): Channels of a head.
+        heads (int): H.
+        learn (bool): Whether s is a parameter, or a buffer.
+
+    Raises:
+        ValueError: If a power is not in [0, 1], or there are not H of them.
+    """
+
+    table: Tensor
+    start: Tensor
+
+    def __init__(
+        self, power: float | Tensor, channels: int, heads: int, learn: bool
+    ) -> None:
+        super().__init__()
+        self.channels = channels
+        dtype = torch.promote_types(torch.get_default_dtype(), torch.float32)
+        start = torch.as_tensor(power, dtype=dtype)
+        if start.dim() > 1 or start.numel() not in (1, heads):
+            raise ValueError(
+                f"'size_power' must be a number, or of shape ({heads},) (got shape "
+                f"{tuple(start.shape)})"
+            )
+        if not bool(((start >= 0) & (start <= 1)).all()):
+            raise ValueError(f"'size_power' must be from 0 to 1 (got {power})")
+        self.start = start.detach().expand(heads)
+        table = torch.empty(heads, dtype=dtype)
+        if learn:
+            self.register_parameter("table", Parameter(table))
+        else:
+            self.register_buffer("table", table)
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """Go back to the initial power."""
+        with torch.no_grad():
+            self.table.copy_(self.start / GAIN)
+
+    def power(self, dtype: torch.dtype) -> Tensor:
+        """The present power of each head, detached, of shape [H]."""
+        return self._power(dtype).detach()
+
+    def forward(self, pooled: Tensor, segments: Segments) -> Tensor:
+        """Scale ``pooled`` [G, D], whose D channels hold the heads repeatedly."""
+        sizes = segments.counts.clamp(min=1).to(pooled.dtype).unsqueeze(-1)
+        factors = sizes.pow(spread(self._power(pooled.dtype), segments.num_sets))
+        factors = factors.repeat_interleave(self.channels, dim=1)
+        return pooled * factors.repeat(1, pooled.size(1) // factors.size(1))
+
+    def _power(self, dtype: torch.dtype) -> Tensor:
+        (power,) = ProjectToIntervals.apply(  # type: ignore[no-untyped-call]
+            (UNIT,), self.table.to(dtype)
+        )
+        return power  # type: ignore[no-any-return]

@@ -24,6 +24,16 @@ SETTINGS: dict[str, dict[str, Any]] = {
     "softmax": {"alpha0": 1.0, "alpha1": 1.0, "alpha2": 0.0},
 }
 
+# Arguments that may take any value without a pooling changing: at alpha0 infinite
+# and a uniform prior nothing moves the plan, and alpha1 never moves a mean.
+FREE: dict[str, frozenset[str]] = {
+    "mean": frozenset({"alpha1", "alpha2"}),
+    "sum": frozenset({"alpha1", "alpha2"}),
+    "max": frozenset({"alpha1"}),
+    "attention": frozenset({"alpha1"}),
+    "softmax": frozenset({"alpha1"}),
+}
+
 UNREACHED = {
     ("softmax", "badmm", "entropy"),
     ("softmax", "badmm", "quadratic"),

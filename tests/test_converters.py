@@ -1,0 +1,123 @@
+import math
+
+import pytest
+import torch
+from torch.nn import BatchNorm1d, Linear, Sequential, Tanh
+from torch_geometric.nn import MLP
+from torch_geometric.nn.aggr import (
+    AttentionalAggregation,
+    MaxAggregation,
+    MeanAggregation,
+    MedianAggregation,
+    PowerMeanAggregation,
+    SoftmaxAggregation,
+    SumAggregation,
+    VariancePreservingAggregation,
+)
+
+from torch_geometric_uotp.converters import convert
+
+CHANNELS = 6
+INDEX = torch.tensor([2, 0, 0, 2, 4, 0, 2, 2, 1, 2])
+
+
+def softmax(*t: float) -> SoftmaxAggregation:
+    module = SoftmaxAggregation(learn=True, channels=len(t))
+    with torch.no_grad():
+        module.t.copy_(torch.tensor(t))
+    return module
+
+
+POOLINGS = {
+    "mean": MeanAggregation(),
+    "sum": SumAggregation(),
+    "max": MaxAggregation(),
+    "variance preserving": VariancePreservingAggregation(),
+    "power mean": PowerMeanAggregation(),
+    "softmax": SoftmaxAggregation(t=3.0),
+    "semi-gradient": SoftmaxAggregation(t=3.0, semi_grad=True),
+    "learned": softmax(2.5),
+    "per channel": softmax(0.0, 0.3, 1.0, 2.0, 9.0, 0.01),
+    "attention": AttentionalAggregation(Linear(CHANNELS, 1)),
+    "attention by an MLP": AttentionalAggregation(MLP([CHANNELS, 4, 1]).eval()),
+    "attention per channel": AttentionalAggregation(
+        Sequential(Linear(CHANNELS, 8), BatchNorm1d(8), Tanh(), Linear(8, CHANNELS))
+    ).eval(),
+}
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("name", POOLINGS)
+def test_equals_the_module(name: str, dtype: torch.dtype) -> None:
+    module = POOLINGS[name].to(dtype)
+    x = torch.randn(INDEX.numel(), CHANNELS, dtype=dtype)
+    layer = convert(module, CHANNELS)
+    found, expected = (m(x, INDEX, dim_size=6) for m in (layer, module))
+    torch.testing.assert_close(found, expected, rtol=1e-6, atol=1e-6)
+    module.float()
+
+
+@pytest.mark.parametrize("name", POOLINGS)
+def test_every_parameter_gets_a_gradient(name: str) -> None:
+    layer = convert(POOLINGS[name], CHANNELS)
+    layer(torch.randn(INDEX.numel(), CHANNELS), INDEX).square().sum().backward()
+    parameters = dict(layer.named_parameters())
+    assert parameters
+    assert all(parameter.grad is not None for parameter in parameters.values())
+
+
+def test_gates_are_taken_over() -> None:
+    module = POOLINGS["attention"]
+    assert convert(module, CHANNELS).node_prior is module.gate_nn
+
+
+def test_a_gate_is_tried_without_a_trace() -> None:
+    gate = Sequential(BatchNorm1d(CHANNELS), Linear(CHANNELS, 1)).train()
+    convert(AttentionalAggregation(gate), CHANNELS)
+    assert gate.training
+    assert gate[0].num_batches_tracked == 0
+
+
+@pytest.mark.parametrize("solver", ["sinkhorn", "badmm"])
+@pytest.mark.parametrize("name", ["mean", "sum", "max", "attention"])
+@pytest.mark.parametrize("alpha", [0.0, 0.7, math.inf])
+def test_free_arguments_do_not_change_the_pooling(name, solver, alpha) -> None:
+    free = {"alpha1": alpha}
+    if name in ("mean", "sum"):
+        free["alpha2"] = alpha
+    layer = convert(POOLINGS[name], CHANNELS, solver=solver, heads=2, **free)
+    x = torch.randn(INDEX.numel(), CHANNELS)
+    found, expected = layer(x, INDEX), POOLINGS[name](x, INDEX)
+    torch.testing.assert_close(found, expected, rtol=1e-6, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("module", "arguments", "message"),
+    [
+        (MeanAggregation(), {"alpha0": 1.0}, "'alpha0' must be left out"),
+        (MaxAggregation(), {"alpha2": 1.0}, "'alpha2' must be left out"),
+        (SumAggregation(), {"size_power": 0.0}, "'size_power' must be left out"),
+        (softmax(*range(6)), {"heads": 2}, "'heads' must be left out"),
+        (POOLINGS["attention"], {"node_prior": "uniform"}, "'node_prior' must be left"),
+        (MedianAggregation(), {}, "no layer equals Median.* known are Attentional"),
+        (PowerMeanAggregation(p=2.0), {}, "power of 1 only .got 2.0"),
+        (PowerMeanAggregation(learn=True), {}, "power of 1 only .got Param"),
+        (softmax(1.0, -0.5), {}, "must not be negative .got -0.5"),
+        (softmax(1.0, 2.0), {}, "one inverse temperature or 6.*got 2"),
+        (SoftmaxAggregation(), {"solver": "badmm"}, "not reached by solver='badmm'"),
+        (
+            AttentionalAggregation(Linear(6, 1), Linear(6, 6)),
+            {},
+            "must weigh what its gate reads",
+        ),
+        (AttentionalAggregation(Linear(6, 2)), {}, r"1 or 6 values .got 2"),
+        (
+            AttentionalAggregation(MLP([6, 4, 1], norm="graph_norm")),
+            {},
+            "each node alone",
+        ),
+    ],
+)
+def test_what_has_no_equal_is_named(module, arguments: dict, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        convert(module, CHANNELS, **arguments)

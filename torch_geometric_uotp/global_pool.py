@@ -1,0 +1,49 @@
+r"""PyG's pooling functions as a module."""
+
+from torch import Tensor
+from torch.nn import Module
+from torch_geometric.nn import global_add_pool, global_max_pool, global_mean_pool
+from torch_geometric.nn.aggr import Aggregation
+from torch_geometric.nn.resolver import aggregation_resolver
+
+FUNCTIONS = {global_mean_pool: "mean", global_max_pool: "max", global_add_pool: "sum"}
+
+
+class GlobalPool(Module):
+    r"""``global_mean_pool``, ``global_max_pool`` or ``global_add_pool`` as a module.
+
+    It is called as they are. A model that calls a function in its ``forward`` can
+    keep ``self.pool = GlobalPool("mean")`` instead, still loads the weights it
+    had, and is one :func:`~torch_geometric_uotp.swap_readout` can work on.
+
+    Args:
+        aggr (str or Aggregation): The pooling, an aggregation or the name of one,
+            such as ``mean``, ``max``, ``sum``.
+
+    Shapes:
+        - **input:** node features :math:`(*, |\mathcal{V}|, F)`, the set of each
+          node :math:`(|\mathcal{V}|)`, or :obj:`None` where all form one
+        - **output:** set features :math:`(*, |\mathcal{G}|, F)`, or, as PyG's
+          functions have it, without that axis for one set and extra axes
+    """
+
+    def __init__(self, aggr: str | Aggregation) -> None:
+        super().__init__()
+        self.aggr = aggregation_resolver(aggr)
+
+    def reset_parameters(self) -> None:
+        """Reset those of the pooling."""
+        self.aggr.reset_parameters()
+
+    def forward(
+        self, x: Tensor, batch: Tensor | None, size: int | None = None
+    ) -> Tensor:
+        """Pool the nodes of each set.
+
+        Args:
+            x (torch.Tensor): The nodes' features.
+            batch (torch.Tensor, optional): The set of each node.
+            size (int, optional): The number of sets.
+        """
+        pooled: Tensor = self.aggr(x, batch, dim_size=size)
+        return pooled.squeeze(-2) if batch is None and x.dim() > 2 else pooled

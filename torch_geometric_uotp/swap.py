@@ -1,0 +1,194 @@
+r"""Replacing the readouts of a trained model by layers that start out equal."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import chain
+from types import FunctionType
+from typing import Any, NamedTuple
+
+import torch
+from torch.nn import Module
+from torch_geometric.nn import MessagePassing
+from torch_geometric.nn.aggr import Aggregation, MultiAggregation
+
+from torch_geometric_uotp.converters import CONVERTERS, convert
+from torch_geometric_uotp.global_pool import FUNCTIONS, GlobalPool
+
+Inputs = Sequence[Any] | Mapping[str, Any]
+
+
+class Place(NamedTuple):
+    """Where a pooling module is, and the module whose input it reads."""
+
+    path: str
+    parent: Module
+    name: str
+    module: Module
+    reader: Module
+
+
+def swap_readout(
+    model: Module,
+    inputs: Inputs | None = None,
+    channels: int | None = None,
+    message_passing: bool = False,
+    **kwargs: Any,
+) -> dict[str, Module]:
+    r"""Replace each pooling in a model, in place, by a UOTP layer that equals it.
+
+    The model computes what it did, and every coefficient of the new layers is a
+    parameter that can leave the pooling: a warm start. Poolings are the modules of
+    the types in :obj:`~torch_geometric_uotp.converters.CONVERTERS` (PyG's mean,
+    sum, max, softmax with its temperatures, attention with its gate, the variance
+    preserving sum, power means of a fixed power of 1), those inside of a
+    ``MultiAggregation``, and attributes that are ``global_mean_pool``,
+    ``global_max_pool`` or ``global_add_pool``. A function that a ``forward`` calls
+    by its own name is out of reach; see
+    :class:`~torch_geometric_uotp.GlobalPool`. Modules of other types stay.
+
+    Args:
+        model (torch.nn.Module): The model.
+        inputs (tuple or dict, optional): Arguments for one call of the model, in
+            evaluation mode, which shows how many channels each pooling reads.
+        channels (int, optional): That number instead, where it is the same for all.
+        message_passing (bool): Whether to replace the aggregations inside of
+            message passing layers too, instead of readouts alone.
+            (default: :obj:`False`)
+        **kwargs (optional): Further arguments of the new layers.
+
+    Returns:
+        The new layers by their path in the model. An optimiser that exists already
+        does not know their parameters.
+
+    Raises:
+        ValueError: If not one of ``inputs`` and ``channels`` is given, there is
+            nothing to replace, or a pooling has no equal (its path is named). The
+            model still computes what it did.
+    """
+    if (inputs is None) == (channels is None):
+        raise ValueError("give one of 'inputs' and 'channels'")
+    _functions_to_modules(model)
+    places = list(_places(model, message_passing))
+    if not places:
+        raise ValueError(_nothing(model))
+    widths = (
+        dict.fromkeys(places, channels)
+        if inputs is None
+        else _widths(model, places, inputs)
+    )
+    layers = _convert(places, widths, kwargs)
+    for module, layer in layers.items():
+        layer.to(_device(module, model))
+    return _replace(model, places, layers)
+
+
+def _functions_to_modules(model: Module) -> None:
+    for module in list(model.modules()):
+        for name, value in list(vars(module).items()):
+            if isinstance(value, FunctionType) and value in FUNCTIONS:
+                delattr(module, name)
+                setattr(module, name, GlobalPool(FUNCTIONS[value]))
+
+
+def _places(
+    module: Module, inside: bool, prefix: str = "", reader: Module | None = None
+) -> Iterator[Place]:
+    for name, child in module._modules.items():
+        path = f"{prefix}{name}"
+        if child is None or (isinstance(child, MessagePassing) and not inside):
+            continue
+        if type(child) in CONVERTERS:
+            yield Place(path, module, name, child, reader or child)
+        elif isinstance(child, MultiAggregation):
+            # It may compute its members fused, without calling them.
+            yield from _places(child.aggrs, inside, f"{path}.aggrs.", reader or child)
+        else:
+            yield from _places(child, inside, f"{path}.")
+
+
+def _nothing(model: Module) -> str:
+    others = {type(m).__name__ for m in model.modules() if isinstance(m, Aggregation)}
+    known = ", ".join(sorted(kind.__name__ for kind in CONVERTERS))
+    return (
+        f"'model' must hold a pooling that a layer can equal, one of {known}, or a "
+        f"pooling function as an attribute (got {', '.join(sorted(others)) or 'none'})"
+    )
+
+
+@torch.no_grad()
+def _widths(
+    model: Module, places: Sequence[Place], inputs: Inputs
+) -> dict[Place, int | None]:
+    """The channels that each pooling reads in one call of the model."""
+    shapes: dict[Module, torch.Size] = {}
+
+    def watch(module: Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        shapes[module] = next(chain(args, kwargs.values())).shape
+
+    hooks = [
+        reader.register_forward_pre_hook(watch, with_kwargs=True)
+        for reader in {place.reader for place in places}
+    ]
+    modes = {module: module.training for module in model.modules()}
+    model.eval()
+    try:
+        _ = model(**inputs) if isinstance(inputs, Mapping) else model(*inputs)
+    finally:
+        for module, training in modes.items():
+            module.training = training
+        for hook in hooks:
+            hook.remove()
+    return {place: _width(place, shapes) for place in places}
+
+
+def _width(place: Place, shapes: Mapping[Module, torch.Size]) -> int | None:
+    shape = shapes.get(place.reader)
+    return None if shape is None else shape[CONVERTERS[type(place.module)].channel_axis]
+
+
+def _convert(
+    places: Sequence[Place],
+    widths: Mapping[Place, int | None],
+    kwargs: Mapping[str, Any],
+) -> dict[Module, Module]:
+    layers: dict[Module, Module] = {}
+    for place in places:
+        channels = widths[place]
+        if channels is None:
+            raise ValueError(
+                f"'{place.path}' was not called with 'inputs'; give 'channels'"
+            )
+        if place.module in layers:
+            continue
+        try:
+            layer = convert(place.module, channels, **kwargs)
+        except ValueError as error:
+            raise ValueError(f"'{place.path}': {error}") from error
+        layers[place.module] = layer.train(place.module.training)
+    return layers
+
+
+def _device(*modules: Module) -> torch.device:
+    """Where the first of the modules is that has a parameter or buffer."""
+    tensors = chain(*((*m.parameters(), *m.buffers()) for m in modules))
+    return next((tensor.device for tensor in tensors), torch.device("cpu"))
+
+
+def _replace(
+    model: Module, places: Sequence[Place], layers: Mapping[Module, Module]
+) -> dict[str, Module]:
+    for place in places:
+        place.parent.register_module(place.name, layers[place.module])
+    for module in model.modules():
+        if isinstance(module, MultiAggregation):
+            _plan_fusion(module)
+        if isinstance(module, MessagePassing) and module.aggr_module in layers.values():
+            module.fuse = False
+    return {place.path: layers[place.module] for place in places}
+
+
+def _plan_fusion(module: MultiAggregation) -> None:
+    """Say again which members are computed together."""
+    fresh = MultiAggregation(list(module.aggrs))
+    module.fused_aggr = fresh.fused_aggr
+    module.fused_out_index = fresh.fused_out_index
+    module.is_fused_aggr = fresh.is_fused_aggr

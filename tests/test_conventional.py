@@ -1,6 +1,5 @@
 import copy
-from collections.abc import Callable
-from pathlib import Path
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 import pytest
@@ -15,9 +14,9 @@ from torch_geometric.nn.aggr import (
     SumAggregation,
 )
 
-from benchmarks import solubility
-from benchmarks.graph_experiment import Experiment, Shape
+from benchmarks.graph_experiment import Shape
 from benchmarks.harness import Training
+from benchmarks.pretrained import Pretrained, load
 from torch_geometric_uotp import UOTPAggregation
 
 CHANNELS = 32
@@ -37,22 +36,27 @@ class Sets(NamedTuple):
     num_sets: int
 
 
+@pytest.fixture(autouse=True, scope="module")
+def _one_thread() -> Iterator[None]:
+    """Threads gain nothing on tiny graphs, and wait for cores that are busy."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Sets:
     """What a GIN, trained for a few epochs, hands its readout on test molecules."""
     try:
-        dataset = solubility.load()
+        dataset = load("solubility", None)
     except ValueError as error:
         pytest.skip(str(error))
-    out: Path = tmp_path_factory.mktemp("gin")
-    shape = Shape(hidden=CHANNELS)
-    experiment = Experiment(dataset, Training(4, learning_rate=0.01), shape, out)
-    key = experiment.key("mean", 0)
-    experiment.run(key)
-    graphs, _ = dataset.graphs.select(dataset.split(0).test)
-    with torch.no_grad():
-        x = experiment.trained(key).embed(graphs)
-    return Sets(x, graphs.batch, graphs.num_graphs + 1)
+    training = Training(4, learning_rate=0.01)
+    out = tmp_path_factory.mktemp("gin")
+    pretrained = Pretrained(dataset, training, Shape(hidden=CHANNELS), out)
+    graphs = pretrained.test_graphs(0)
+    return Sets(pretrained.features("mean", 0), graphs.batch, graphs.num_graphs + 1)
 
 
 @pytest.fixture
@@ -133,6 +137,19 @@ def test_ties_share_the_gradient_of_a_maximum_evenly(solver: str) -> None:
     third = 1 / 3
     expected = torch.tensor([third, third, 0, third, third, third, third])
     torch.testing.assert_close(gradient[:, 0], expected)
+
+
+@pytest.mark.parametrize("solver", SOLVERS)
+def test_the_maximum_of_values_one_rounding_apart(solver: str) -> None:
+    x = torch.randn(1, CHANNELS).expand(8, CHANNELS)
+    above = x.nextafter(torch.tensor(torch.inf))
+    x = torch.where(torch.rand_like(x) < 0.5, x, above)
+    sets = Sets(x, torch.zeros(8, dtype=torch.long), 1)
+    direction = torch.ones(1, CHANNELS)
+    found = pooled_and_gradient(like("max", solver), sets, direction)
+    expected = pooled_and_gradient(MaxAggregation(), sets, direction)
+    torch.testing.assert_close(found, expected, rtol=0, atol=1e-7)
+    assert found[0].equal(expected[0])
 
 
 @FEATURES

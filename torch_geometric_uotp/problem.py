@@ -107,6 +107,13 @@ class Problem:
             log_q0=log_q0,
         )
 
+    def double(self) -> "Problem":
+        """The same problem with scores and values in double precision."""
+        scores = promote(self.scores, torch.float64)
+        shared = self.values is self.scores
+        values = scores if shared else promote(self.values, torch.float64)
+        return replace(self, scores=scores, values=values)
+
     @property
     def channel_prior(self) -> Tensor:
         """``log_p0`` of an explicit problem."""

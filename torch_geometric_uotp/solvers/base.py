@@ -31,7 +31,8 @@ class Solver(ABC):
         soft = self.solve(problem.detach_hard_heads(), LOG_SUM_EXP)
         if problem.coefficients.hard is None:
             return soft
-        return _join(problem, self.solve(problem, MAX_PLUS), soft)
+        # In double precision rounding neither ties nor parts single-precision scores.
+        return _join(problem, self.solve(problem.double(), MAX_PLUS), soft)
 
     @abstractmethod
     def rows(self, channels: int, normalize: bool) -> dict[str, int]:
@@ -58,10 +59,13 @@ def _join(problem: Problem, hard: Solution, soft: Solution) -> Solution:
     assert heads is not None
     channels = heads.repeat_interleave(problem.scores.size(-1))
     borrowed = soft.pooled - soft.pooled.detach()
+    dtype = soft.pooled.dtype
     return Solution(
-        pooled=torch.where(channels, hard.pooled + borrowed, soft.pooled),
+        pooled=torch.where(channels, hard.pooled.to(dtype) + borrowed, soft.pooled),
         segments=problem.segments,
         heads=problem.scores.size(1),
-        make_plan=lambda: torch.where(channels, hard.plan, soft.plan),
-        make_residual=lambda: torch.where(heads, hard.residual, soft.residual),
+        make_plan=lambda: torch.where(channels, hard.plan, soft.plan).to(dtype),
+        make_residual=lambda: torch.where(heads, hard.residual, soft.residual).to(
+            dtype
+        ),
     )

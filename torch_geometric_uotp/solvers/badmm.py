@@ -8,7 +8,7 @@ from torch import Tensor
 
 from torch_geometric_uotp.coefficients import Coefficients
 from torch_geometric_uotp.problem import Problem, Solution
-from torch_geometric_uotp.semiring import Semiring
+from torch_geometric_uotp.semiring import MAX_PLUS, Semiring
 from torch_geometric_uotp.solvers.base import Solver
 
 
@@ -118,6 +118,9 @@ class BADMM(Solver):
     def solve(self, problem: Problem, ring: Semiring) -> Solution:
         if problem.coefficients.rho is None:
             raise ValueError("BADMM needs coefficients with 'rho' (got none)")
+        if ring is MAX_PLUS:
+            # Rounding would tie and part nodes; Sinkhorn's scores stay as they are.
+            problem = problem.double()
         problem = problem.explicit()
         state = _start(problem, ring)
         last = self.num_steps - 1

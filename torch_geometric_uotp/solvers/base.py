@@ -31,8 +31,7 @@ class Solver(ABC):
         soft = self.solve(problem.detach_hard_heads(), LOG_SUM_EXP)
         if problem.coefficients.hard is None:
             return soft
-        # In double precision rounding neither ties nor parts single-precision scores.
-        return _join(problem, self.solve(problem.double(), MAX_PLUS), soft)
+        return _join(problem, self.solve(problem, MAX_PLUS), soft)
 
     @abstractmethod
     def rows(self, channels: int, normalize: bool) -> dict[str, int]:

@@ -2,7 +2,14 @@ import math
 
 import pytest
 import torch
-from torch.nn import BatchNorm1d, Linear, Sequential, Tanh
+from torch.nn import (
+    AdaptiveAvgPool2d,
+    AdaptiveMaxPool2d,
+    BatchNorm1d,
+    Linear,
+    Sequential,
+    Tanh,
+)
 from torch_geometric.nn import MLP
 from torch_geometric.nn.aggr import (
     AttentionalAggregation,
@@ -66,6 +73,14 @@ def test_every_parameter_gets_a_gradient(name: str) -> None:
     assert all(parameter.grad is not None for parameter in parameters.values())
 
 
+@pytest.mark.parametrize("size", [1, (1, 1)])
+@pytest.mark.parametrize("kind", [AdaptiveAvgPool2d, AdaptiveMaxPool2d])
+def test_equals_a_pooling_of_images(kind, size) -> None:
+    module, x = kind(size), torch.randn(3, CHANNELS, 4, 5)
+    layer = convert(module, CHANNELS, heads=2)
+    torch.testing.assert_close(layer(x), module(x), rtol=1e-6, atol=1e-6)
+
+
 def test_gates_are_taken_over() -> None:
     module = POOLINGS["attention"]
     assert convert(module, CHANNELS).node_prior is module.gate_nn
@@ -99,7 +114,11 @@ def test_free_arguments_do_not_change_the_pooling(name, solver, alpha) -> None:
         (SumAggregation(), {"size_power": 0.0}, "'size_power' must be left out"),
         (softmax(*range(6)), {"heads": 2}, "'heads' must be left out"),
         (POOLINGS["attention"], {"node_prior": "uniform"}, "'node_prior' must be left"),
-        (MedianAggregation(), {}, "no layer equals Median.* known are Attentional"),
+        (MedianAggregation(), {}, "no layer equals Median.* known are .*Attentional"),
+        (AdaptiveAvgPool2d(2), {}, "one pixel .got AdaptiveAvgPool2d"),
+        (AdaptiveAvgPool2d((1, None)), {}, "one pixel .got AdaptiveAvgPool2d"),
+        (AdaptiveMaxPool2d(1, return_indices=True), {}, "one pixel .got AdaptiveMax"),
+        (AdaptiveMaxPool2d(1), {"alpha0": 1.0}, "'alpha0' must be left out"),
         (PowerMeanAggregation(p=2.0), {}, "power of 1 only .got 2.0"),
         (PowerMeanAggregation(learn=True), {}, "power of 1 only .got Param"),
         (softmax(1.0, -0.5), {}, "must not be negative .got -0.5"),

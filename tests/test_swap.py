@@ -4,7 +4,15 @@ from collections.abc import Callable
 import pytest
 import torch
 from torch import Tensor
-from torch.nn import Linear, Module, ModuleList
+from torch.nn import (
+    AdaptiveAvgPool2d,
+    Conv2d,
+    Flatten,
+    Linear,
+    Module,
+    ModuleList,
+    Sequential,
+)
 from torch_geometric.nn import (
     GINConv,
     SAGEConv,
@@ -23,7 +31,12 @@ from torch_geometric.nn.aggr import (
     SumAggregation,
 )
 
-from torch_geometric_uotp import GlobalPool, UOTPAggregation, swap_readout
+from torch_geometric_uotp import (
+    GlobalPool,
+    UOTPAggregation,
+    UOTPPool2d,
+    swap_readout,
+)
 from torch_geometric_uotp.converters import CONVERTERS, Converter
 
 INPUTS = (
@@ -165,6 +178,15 @@ def test_modes_devices_and_types_are_kept() -> None:
     meta = Classifier(MaxAggregation()).to("meta")
     (layer,) = swap_readout(meta, channels=8).values()
     assert {parameter.device.type for parameter in layer.parameters()} == {"meta"}
+
+
+def test_the_pooling_of_a_convolutional_network() -> None:
+    model = Sequential(Conv2d(3, 8, 3), AdaptiveAvgPool2d(1), Flatten(), Linear(8, 2))
+    x = torch.randn(2, 3, 9, 7)
+    before = model(x)
+    layers = swap_readout(model, (x,))
+    assert isinstance(layers["1"], UOTPPool2d)
+    torch.testing.assert_close(model(x), before, rtol=1e-6, atol=1e-6)
 
 
 def test_a_new_type_can_be_registered(monkeypatch: pytest.MonkeyPatch) -> None:

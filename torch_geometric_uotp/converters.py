@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.nn import Module
+from torch.nn import AdaptiveAvgPool2d, AdaptiveMaxPool2d, Module
 from torch_geometric.nn import MLP
 from torch_geometric.nn.aggr import (
     AttentionalAggregation,
@@ -20,6 +20,7 @@ from torch_geometric.nn.aggr import (
 
 from torch_geometric_uotp.aggr import UOTPAggregation
 from torch_geometric_uotp.conventional import FREE, SETTINGS
+from torch_geometric_uotp.vision import UOTPPool2d
 
 Build = Callable[[Any, int, Mapping[str, Any]], Module]
 
@@ -63,6 +64,13 @@ def convert(module: Module, channels: int, **kwargs: Any) -> Module:
 def _matching(
     name: str, channels: int, kwargs: Mapping[str, Any], **settled: Any
 ) -> UOTPAggregation:
+    _check_free(name, kwargs, settled)
+    return UOTPAggregation.like(name, channels, **settled, **kwargs)
+
+
+def _check_free(
+    name: str, kwargs: Mapping[str, Any], settled: Mapping[str, Any]
+) -> None:
     bound = (SETTINGS[name].keys() | settled.keys()) - FREE[name]
     changed = sorted(bound & kwargs.keys())
     if changed:
@@ -70,7 +78,6 @@ def _matching(
             f"{', '.join(map(repr, changed))} must be left out, since the pooling "
             "that is replaced settles it"
         )
-    return UOTPAggregation.like(name, channels, **settled, **kwargs)
 
 
 def _as(name: str, **settled: Any) -> Converter:
@@ -80,6 +87,18 @@ def _as(name: str, **settled: Any) -> Converter:
         return _matching(name, channels, kwargs, **settled)
 
     return Converter(build)
+
+
+def _images(name: str) -> Converter:
+    def build(module: Any, channels: int, kwargs: Mapping[str, Any]) -> UOTPPool2d:
+        if module.output_size not in (1, (1, 1)) or getattr(
+            module, "return_indices", False
+        ):
+            raise ValueError(f"images must be pooled to one pixel (got {module})")
+        _check_free(name, kwargs, {})
+        return UOTPPool2d.like(name, channels, **kwargs)
+
+    return Converter(build, channel_axis=-3)
 
 
 def _power_mean(
@@ -149,4 +168,6 @@ CONVERTERS: dict[type[Module], Converter] = {
     PowerMeanAggregation: Converter(_power_mean),
     SoftmaxAggregation: Converter(_softmax),
     AttentionalAggregation: Converter(_attention),
+    AdaptiveAvgPool2d: _images("mean"),
+    AdaptiveMaxPool2d: _images("max"),
 }

@@ -37,13 +37,14 @@ def swap_readout(
 
     The model computes what it did, and every coefficient of the new layers is a
     parameter that can leave the pooling: a warm start. Poolings are the modules of
-    the types in :obj:`~torch_geometric_uotp.converters.CONVERTERS` (PyG's mean,
+    the types in :obj:`~torch_geometric_uotp.converters.CONVERTERS`: PyG's mean,
     sum, max, softmax with its temperatures, attention with its gate, the variance
-    preserving sum, power means of a fixed power of 1), those inside of a
-    ``MultiAggregation``, and attributes that are ``global_mean_pool``,
-    ``global_max_pool`` or ``global_add_pool``. A function that a ``forward`` calls
-    by its own name is out of reach; see
-    :class:`~torch_geometric_uotp.GlobalPool`. Modules of other types stay.
+    preserving sum, power means of a fixed power of 1; ``AdaptiveAvgPool2d(1)`` and
+    ``AdaptiveMaxPool2d(1)``. So are those inside of a ``MultiAggregation``, and
+    attributes that are ``global_mean_pool``, ``global_max_pool`` or
+    ``global_add_pool``. A function that a ``forward`` calls by its own name is out
+    of reach; see :class:`~torch_geometric_uotp.GlobalPool`. Modules of other types
+    stay.
 
     Args:
         model (torch.nn.Module): The model.

@@ -6,6 +6,7 @@ import platform
 import shutil
 import subprocess
 import tempfile
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from pathlib import Path
@@ -25,67 +26,97 @@ FLAGS += ["-fno-math-errno", "-fno-trapping-math"]
 TORCH = "-DTORCH_TARGET_VERSION=0x020a000000000000"
 X86 = {"baseline": "x86-64", "avx2": "x86-64-v3", "avx512": "x86-64-v4"}
 
+# What a compiler is called with for one object: flags, and the source last.
+Command = list[str]
 
-def build(library: Path = LIBRARY) -> str | None:
-    """Build the library; return why it was not, or None."""
-    compiler = shutil.which(os.environ.get("CXX", "g++"))
-    if compiler is None:
+
+def compiler() -> str | None:
+    """The C++ compiler: ``CXX``, or g++; None where there is none."""
+    return shutil.which(os.environ.get("CXX", "g++"))
+
+
+def instruction_sets() -> dict[str, Command]:
+    """The flags of each instruction set that code is compiled for, by its name."""
+    if platform.machine() not in ("x86_64", "AMD64"):
+        return {"baseline": []}
+    return {isa: ["-DUOTP_X86_VARIANTS", f"-march={arch}"] for isa, arch in X86.items()}
+
+
+def once(source: Path, *flags: str) -> Command:
+    """Compiles a source that chooses among the instruction sets."""
+    return [*instruction_sets()["baseline"], *flags, str(source)]
+
+
+def for_each_isa(source: Path, *flags: str) -> list[Command]:
+    """Compiles a source for every instruction set, ``UOTP_ISA`` being its name."""
+    return [
+        [f"-DUOTP_ISA={isa}", *arch, *flags, str(source)]
+        for isa, arch in instruction_sets().items()
+    ]
+
+
+def kernels() -> list[Command]:
+    """Compiles the kernels, and the choice among them: nothing of torch."""
+    return [once(SOURCES / "dispatch.cpp"), *for_each_isa(SOURCES / "kernels.cpp")]
+
+
+def build(library: Path = LIBRARY, extra: Sequence[str] = ()) -> str | None:
+    """Build the library; return why it was not, or None.
+
+    Args:
+        library (Path): Where it goes. (default: into the package)
+        extra (Sequence): More flags for compiling and linking.
+    """
+    if compiler() is None:
         return "there is no C++ compiler"
     found = importlib.util.find_spec("torch")
     if found is None or found.origin is None:
         return "torch is not there (build isolation hides it)"
     torch = Path(found.origin).parent
-    with tempfile.TemporaryDirectory() as folder:
-        try:
-            _compile(compiler, torch, Path(folder), library)
-        except subprocess.CalledProcessError as error:
-            return f"the compiler failed:\n{error.stderr}"
+    headers = ["-isystem", str(torch / "include"), TORCH]
+    commands = [once(SOURCES / "ops.cpp", *headers), *kernels()]
+    linked = ["-shared", f"-L{torch / 'lib'}", "-ltorch_cpu"]
+    try:
+        link(commands, library, linked, extra)
+    except subprocess.CalledProcessError as error:
+        return f"the compiler failed:\n{error.stderr}"
     return None
 
 
-def _compile(compiler: str, torch: Path, folder: Path, library: Path) -> None:
-    x86 = platform.machine() in ("x86_64", "AMD64")
-    variants = X86 if x86 else {"baseline": None}
-    defined = [*FLAGS, *(["-DUOTP_X86_VARIANTS"] if x86 else [])]
-    headers = ["-isystem", str(torch / "include"), TORCH]
-    commands = [
-        [*defined, "dispatch.cpp"],
-        [*defined, *headers, "ops.cpp"],
-        *(
-            [
-                *defined,
-                f"-DUOTP_ISA={name}",
-                *([f"-march={arch}"] if arch else []),
-                "kernels.cpp",
-            ]
-            for name, arch in variants.items()
-        ),
-    ]
-    objects = [str(folder / f"{number}.o") for number in range(len(commands))]
+def link(
+    commands: Sequence[Command],
+    target: Path,
+    linked: Sequence[str] = (),
+    extra: Sequence[str] = (),
+) -> None:
+    """Compile the objects and link them.
 
-    def run(command: list[str], target: str) -> None:
-        _run([compiler, *command[:-1], "-c", str(SOURCES / command[-1]), "-o", target])
+    Args:
+        commands (Sequence): One for each object.
+        target (Path): The program or library to write.
+        linked (Sequence): What the linker is told after the objects.
+        extra (Sequence): More flags for compiling and linking.
 
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        list(pool.map(run, commands, objects))
-    # Linked aside, then moved: a library in use must not be written over.
-    linked = folder / library.name
-    _run(
-        [
-            compiler,
-            "-shared",
-            *objects,
-            f"-L{torch / 'lib'}",
-            "-ltorch_cpu",
-            "-o",
-            str(linked),
-        ]
-    )
-    library.unlink(missing_ok=True)
-    shutil.move(linked, library)
+    Raises:
+        subprocess.CalledProcessError: If the compiler fails.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        objects = [f"{folder}/{number}.o" for number in range(len(commands))]
+
+        def compile_one(command: Command, to: str) -> None:
+            _run(*FLAGS, *extra, *command[:-1], "-c", command[-1], "-o", to)
+
+        with ThreadPoolExecutor(os.cpu_count()) as pool:
+            list(pool.map(compile_one, commands, objects))
+        # Linked aside, then moved: a library in use must not be written over.
+        aside = Path(folder) / target.name
+        _run(*extra, *objects, *linked, "-o", str(aside))
+        target.unlink(missing_ok=True)
+        shutil.move(aside, target)
 
 
-def _run(command: list[str]) -> None:
+def _run(*arguments: str) -> None:
+    command = [compiler() or "g++", *arguments]
     subprocess.run(command, check=True, capture_output=True, text=True)
 
 

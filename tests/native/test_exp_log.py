@@ -1,0 +1,141 @@
+"""The kernels' exponentials and logarithm, to the last place, for every float32."""
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+import numpy as np
+import pytest
+import torch
+
+from benchmarks.elementary import Elementary
+
+# What each function is held to, in a wider type, and the largest argument it takes.
+REFERENCES = {
+    "exp": (np.exp, np.inf),
+    "log": (np.log, np.inf),
+    "exp2_bounded": (np.exp2, 126),
+}
+WIDER = {"float32": np.float64, "float64": np.longdouble}
+
+
+@dataclass(frozen=True)
+class Function:
+    """A function of one instruction set, and what it should compute."""
+
+    name: str
+    dtype: str
+    call: Callable[..., object]
+
+    def __call__(self, x: np.ndarray) -> np.ndarray:
+        found = np.empty_like(x)
+        self.call(torch.from_numpy(x), torch.from_numpy(found))
+        return found
+
+    def reference(self, x: np.ndarray) -> np.ndarray:
+        with np.errstate(all="ignore"):
+            wide: np.ndarray = REFERENCES[self.name][0](x.astype(WIDER[self.dtype]))
+        return wide
+
+    def domain(self, x: np.ndarray) -> np.ndarray:
+        with np.errstate(invalid="ignore"):
+            return x[np.abs(x) <= REFERENCES[self.name][1]]
+
+
+def ulps(found: np.ndarray, exact: np.ndarray) -> np.ndarray:
+    """How many places of the last digit that a correct result has."""
+    info = np.finfo(found.dtype)
+    beyond = exact.dtype.type(2) ** info.maxexp
+    with np.errstate(all="ignore"):
+        # An infinity is the number after the largest.
+        found = np.clip(found.astype(exact.dtype), -beyond, beyond)
+        exact = np.clip(exact, -beyond, beyond)
+        exponent = np.maximum(np.frexp(exact)[1] - 1, info.minexp) - info.nmant
+        return np.ldexp(np.abs(found - exact), -exponent)
+
+
+def worst(function: Function, x: np.ndarray) -> float:
+    """The largest error, in units in the last place; NaN answers only NaN."""
+    found, exact = function(x), function.reference(x)
+    assert np.array_equal(np.isnan(found), np.isnan(exact))
+    infinite = np.isinf(x) | (x == 0)
+    limits = exact[infinite].astype(x.dtype)
+    assert np.array_equal(found[infinite], limits, equal_nan=True)
+    return float(np.nanmax(ulps(found, exact), initial=0))
+
+
+@pytest.fixture(params=REFERENCES)
+def name(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture
+def make(elementary: Elementary, isa: str) -> Callable[[str, str], Function]:
+    def function(name: str, dtype: str) -> Function:
+        return Function(name, dtype, elementary.function(isa, f"{name}_{dtype}"))
+
+    return function
+
+
+def special(dtype: str) -> np.ndarray:
+    """Where functions like these go wrong, with the numbers next to each."""
+    info = np.finfo(dtype)
+    points = [0, info.smallest_subnormal, info.tiny, info.eps, 1, 126, np.inf, info.max]
+    points += [0.5**0.5, 2**0.5]
+    for bound in (info.maxexp, info.minexp - info.nmant):
+        points += [bound, bound * np.log(2)]
+    x = np.array([*points, np.nan], dtype)
+    with np.errstate(over="ignore"):
+        both = [np.nextafter(x, x.dtype.type(way)) for way in (-np.inf, np.inf)]
+    x = np.concatenate([x, *both])
+    return np.concatenate([x, -x])
+
+
+@pytest.mark.parametrize("dtype", WIDER)
+def test_special_numbers(make, name: str, dtype: str) -> None:
+    function = make(name, dtype)
+    assert worst(function, function.domain(special(dtype))) <= 2
+    if name != "exp2_bounded":
+        assert np.isnan(function(np.full(3, np.nan, dtype))).all()
+
+
+def floats(first: int, last: int, stride: int) -> np.ndarray:
+    """Every so many of the float32, in the order of their bits."""
+    return np.arange(first, last, stride, dtype=np.int64).astype(np.int32).view("f4")
+
+
+def test_float32_over_its_whole_range(make, name: str) -> None:
+    function = make(name, "float32")
+    x = function.domain(floats(-(2**31), 2**31, 3989))
+    assert len(x) > 500_000
+    assert worst(function, x) <= 2
+
+
+@pytest.mark.usefixtures("slow")
+def test_every_float32(make, name: str) -> None:
+    function = make(name, "float32")
+    step = 2**20
+
+    def part(first: int) -> float:
+        return worst(function, function.domain(floats(first, first + step, 1)))
+
+    with ThreadPoolExecutor(torch.get_num_threads()) as pool:
+        largest = max(pool.map(part, range(-(2**31), 2**31, step)))
+    print(f"{name}: {largest:.3f} units in the last place")
+    assert largest <= 2
+
+
+def test_float64_over_its_whole_range(make, name: str) -> None:
+    if np.finfo(np.longdouble).nmant <= np.finfo(np.float64).nmant:
+        pytest.skip("no type wider than float64 here")
+    function, draw = make(name, "float64"), np.random.default_rng(0)
+    anywhere = draw.integers(-(2**63), 2**63 - 1, 60_000, dtype=np.int64).view("f8")
+    usual, near_one = draw.uniform(-1100, 800, 60_000), 1 + draw.normal(0, 0.2, 60_000)
+    x = function.domain(np.concatenate([anywhere, usual, near_one]))
+    assert worst(function, x) <= 2
+
+
+def test_an_error_is_seen() -> None:
+    exact = np.array([1.0, 3.0, 1e-45, 2.0**130])
+    found = np.float32([1 + 2**-23, 3 - 2**-21, 0, np.inf])
+    assert ulps(found, exact) == pytest.approx([1, 2, 0.7136, 0], rel=1e-3)

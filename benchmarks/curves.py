@@ -2,7 +2,7 @@ r"""Figures of the records: accuracies, and the coefficients while they are lear
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from statistics import mean, stdev
+from statistics import mean, median, stdev
 from typing import Any
 
 import numpy as np
@@ -140,4 +140,19 @@ def ratios(seconds: Mapping[str, Mapping[str, float]], base: str) -> Figure:
     axes.margins(x=0.12)
     axes.legend(title="workload", loc="upper right")
     axes.spines[["top", "right"]].set_visible(False)
+    return figure
+
+
+def costs(sweeps: Mapping[str, Mapping[str, Any]]) -> Figure:
+    r"""Nanoseconds for an element over each sweep, in a band of 25 % each way."""
+    figure = Figure(figsize=(12, 3.8), layout="constrained")
+    panels = np.atleast_1d(figure.subplots(1, len(sweeps)))
+    for axes, (name, sweep) in zip(panels, sweeps.items(), strict=True):
+        middle = median(sweep["ns"])
+        axes.axhspan(0.75 * middle, 1.25 * middle, color="0.9", label="median ± 25 %")
+        axes.plot(sweep["at"], sweep["ns"], "o-", color=OURS)
+        axes.set(xscale="log", xlabel=name, ylabel="ns an element, K = 4")
+        axes.set_ylim(0, 1.1 * max(1.25 * middle, *sweep["ns"]))
+        axes.grid(alpha=0.3)
+    panels[0].legend(loc="lower right")
     return figure

@@ -3,11 +3,21 @@ r"""What the readouts cost, as ratios of medians of one run on this machine.
     python -m benchmarks.speed
 
 Every time is of a forward and a backward pass through the public layer, in float32,
-K = 4, with learned coefficients. Contenders take turns.
+K = 4, with learned coefficients, on as many threads as torch takes. Contenders take
+turns, each turn starting with another one, so that what slows the machine for a while
+slows all of them. The allocator keeps its pages, as it does in a training loop that has
+run for a while (:mod:`benchmarks.allocator` says why that matters, and how much);
+``--allocator default`` leaves it as it is. The page faults of a step are counted beside
+its time. The load is recorded: above 1, others had the processor, and threads that wait
+for each other take many times as long.
+
+Shares of what the machine can do are explained in :mod:`benchmarks.limits`. Figures go
+to a JSON file, tables in Markdown to the terminal.
 """
 
 import argparse
 import json
+import os
 import platform
 import sys
 from collections.abc import Sequence
@@ -17,7 +27,11 @@ from typing import Any
 import torch
 import torch_geometric
 
-from benchmarks.curves import ratios, save
+from benchmarks.allocator import keep_pages, page_faults
+from benchmarks.curves import costs, ratios, save
+from benchmarks.limits import limits
+from benchmarks.scaling import any_order, measure_costs
+from benchmarks.speed_tables import tables
 from benchmarks.timing import interleaved
 from benchmarks.workloads import (
     BAG,
@@ -38,8 +52,9 @@ K = 4
 def machine() -> dict[str, Any]:
     r"""What the figures depend on."""
     return {
-        "processor": platform.processor() or platform.machine(),
+        "processor": processor(),
         "threads": torch.get_num_threads(),
+        "load before": os.getloadavg()[0],
         "backend": backend(),
         "version": __version__,
         "torch": torch.__version__,
@@ -47,10 +62,20 @@ def machine() -> dict[str, Any]:
     }
 
 
-def compare(workload: Workload, repeats: int) -> dict[str, float]:
-    r"""Median seconds of every readout on one workload."""
+def processor() -> str:
+    r"""Its name, as far as the system says it."""
+    info = Path("/proc/cpuinfo")
+    lines = info.read_text().splitlines() if info.exists() else []
+    models = [line.split(":")[1].strip() for line in lines if "model name" in line]
+    return models[0] if models else platform.processor() or platform.machine()
+
+
+def compare(workload: Workload, repeats: int) -> dict[str, dict[str, float]]:
+    r"""Median seconds, and page faults of a step, of every readout on one workload."""
     steps = {name: forward_and_backward(name, workload) for name in READOUTS}
-    return interleaved(steps, repeats)
+    seconds = interleaved(steps, repeats)
+    faults = {name: float(page_faults(step)) for name, step in steps.items()}
+    return {"seconds": seconds, "page faults": faults}
 
 
 def threads(workload: Workload, repeats: int) -> float:
@@ -74,34 +99,33 @@ def memory(workload: Workload) -> dict[str, float]:
     return {name: kept_for_backward(name, workload) / unit for name in ours}
 
 
-def measure(repeats: int) -> dict[str, Any]:
-    r"""All figures."""
-    skewed = {w.name: forward_and_backward("uotp", w) for w in (SKEWED, BALANCED)}
+def measure(repeats: int, quick: bool) -> dict[str, Any]:
+    r"""All figures.
+
+    Args:
+        repeats (int): Timed turns of each contender.
+        quick (bool): Leave out what takes long: large batches, most points of curves.
+    """
     few = max(3, repeats // 5)
-    skew = interleaved(skewed, repeats)
+    spread = {name: compare(w, repeats) for name, w in SPREAD.items()}
+    seconds = {name: found["seconds"] for name, found in spread.items()}
     smallest = {name: forward_and_backward(name, SMALLEST) for name in READOUTS}
-    return {
+    skewed = {w.name: forward_and_backward("uotp", w) for w in (SKEWED, BALANCED)}
+    skew = interleaved(skewed, repeats)
+    found = {
         "machine": machine(),
-        "seconds": {name: compare(w, repeats) for name, w in SPREAD.items()},
+        "seconds": seconds,
+        "page faults": {name: found["page faults"] for name, found in spread.items()},
         "smallest": interleaved(smallest, 20 * repeats),
-        "two threads on D": threads(BAG, few),
         "E over balanced": skew["E"] / skew["balanced"],
         "kept over 2K(N + GD)": {name: memory(w) for name, w in SPREAD.items()},
+        "any order": {name: any_order(w, repeats) for name, w in SPREAD.items()},
+        "limits": limits(seconds, SPREAD, K),
+        "cost": measure_costs(few, quick),
     }
-
-
-def table(found: dict[str, Any]) -> str:
-    r"""A Markdown table: how many times each readout's time ours takes."""
-    columns = {**found["seconds"], "smallest": found["smallest"]}
-    lines = [
-        f"| uotp over | {' | '.join(columns)} |",
-        f"|---|{'--:|' * len(columns)}",
-    ]
-    for name in READOUTS:
-        if name != "uotp":
-            cells = [f"{s['uotp'] / s[name]:.3g}" for s in columns.values()]
-            lines.append(f"| {name} | {' | '.join(cells)} |")
-    return "\n".join(lines)
+    if not quick:
+        found["two threads on D"] = threads(BAG, few)
+    return found
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -109,22 +133,31 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser("speed", description=__doc__)
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.add_argument("--repeats", type=int, default=25)
+    parser.add_argument("--quick", action="store_true", help="fewer, smaller points")
+    parser.add_argument("--allocator", choices=["steady", "default"], default="steady")
     parser.add_argument("--out", type=Path, default=Path("runs/speed"), help="folder")
     args = parser.parse_args(argv)
     if args.repeats < 1:
         print(f"speed: --repeats must be at least 1 (got {args.repeats})")
         return 2
+    steady = args.allocator == "steady" and keep_pages()
     torch.manual_seed(0)
-    found = measure(args.repeats)
-    args.out.mkdir(parents=True, exist_ok=True)
-    (args.out / "speed.json").write_text(json.dumps(found, indent=1))
-    print(" ".join(f"{name}={value}" for name, value in found["machine"].items()))
-    print(f"\n{table(found)}\n")
-    for name in ("two threads on D", "E over balanced", "kept over 2K(N + GD)"):
-        print(f"{name}: {found[name]}")
-    save(ratios(found["seconds"], "uotp"), args.out / "speed.png")
-    print(f"results: {args.out / 'speed.json'}, {args.out / 'speed.png'}")
+    found = measure(args.repeats, args.quick)
+    found["machine"]["allocator"] = "steady" if steady else "default"
+    write(found, args.out)
     return 0
+
+
+def write(found: dict[str, Any], folder: Path) -> None:
+    r"""Figures, plots and, on the terminal, tables."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "speed.json").write_text(json.dumps(found, indent=1))
+    save(ratios(found["seconds"], "uotp"), folder / "speed.png")
+    save(costs(found["cost"]), folder / "cost.png")
+    print(", ".join(f"{name} {value}" for name, value in found["machine"].items()))
+    print(f"\n{tables(found)}\n")
+    names = ("speed.json", "speed.png", "cost.png")
+    print(f"results: {', '.join(str(folder / name) for name in names)}")
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ from statistics import median
 
 
 def interleaved(
-    contenders: Mapping[str, Callable[[], object]], repeats: int, warmup: int = 2
+    contenders: Mapping[str, Callable[[], object]], repeats: int, warmup: int = 5
 ) -> dict[str, float]:
     r"""The median seconds of each contender.
 
@@ -16,7 +16,7 @@ def interleaved(
     Args:
         contenders (Mapping): Functions without arguments, by name.
         repeats (int): Timed calls of each.
-        warmup (int): Calls before those. (default: :obj:`2`)
+        warmup (int): Calls before those. (default: :obj:`5`)
     """
     names = list(contenders)
     seconds: dict[str, list[float]] = {name: [] for name in names}

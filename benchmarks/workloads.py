@@ -88,8 +88,12 @@ class Portable(Module):
 
 
 def forward_and_backward(name: str, workload: Workload) -> Callable[[], None]:
+    r"""One step of training through a readout, by its name: a function to time."""
+    return train(READOUTS[name](workload.channels), workload)
+
+
+def train(readout: Module, workload: Workload) -> Callable[[], None]:
     r"""One step of training through a readout: a function to time."""
-    readout = READOUTS[name](workload.channels)
     x, index = workload.batch()
     sets = len(workload.sizes)
     grad = torch.randn(sets, workload.channels)

@@ -3,7 +3,7 @@ from io import BytesIO
 import numpy as np
 import pytest
 
-from benchmarks.curves import accuracies, coefficients, save, trajectories
+from benchmarks.curves import accuracies, coefficients, costs, save, trajectories
 
 
 def record(readout: str, seed: int, accuracy: float, epochs: int = 0):
@@ -67,3 +67,12 @@ def test_coefficients_are_drawn_for_transports_only(tmp_path):
     assert [text.get_text() for text in legend.get_texts()] == ["uotp", "epoch kept"]
     path = save(figure, tmp_path / "new" / "coefficients.png")
     assert path.read_bytes().startswith(b"\x89PNG")
+
+
+def test_costs_have_a_panel_for_each_sweep():
+    sweep = {"at": [1, 10, 100], "ns": [0.5, 0.4, 2.0]}
+    figure = costs({"elements": sweep, "steps": sweep})
+    assert [axes.get_xlabel() for axes in figure.axes] == ["elements", "steps"]
+    assert figure.axes[0].lines[0].get_ydata().tolist() == [0.5, 0.4, 2.0]
+    assert figure.axes[0].get_ylim()[1] > 2
+    figure.savefig(BytesIO())

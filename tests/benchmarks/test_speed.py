@@ -3,7 +3,7 @@ import json
 import pytest
 import torch
 
-from benchmarks import speed, workloads
+from benchmarks import limits, scaling, speed, workloads
 from benchmarks.timing import interleaved
 from benchmarks.workloads import Workload, forward_and_backward, kept_for_backward
 from torch_geometric_uotp import backend, ops
@@ -46,17 +46,32 @@ def test_memory_kept_for_backward_is_counted() -> None:
         assert kept_for_backward("uotp", TINY) < portable
 
 
-def test_writes_what_it_measured(tmp_path, monkeypatch, capsys) -> None:
-    monkeypatch.setattr(speed, "SPREAD", {"A": TINY})
-    for name in ("BAG", "SKEWED", "SMALLEST"):
+@pytest.fixture
+def tiny(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(speed, "SPREAD", {"A": TINY, "B": TINY})
+    for name in ("BAG", "SMALLEST"):
         monkeypatch.setattr(speed, name, TINY)
     monkeypatch.setattr(speed, "SKEWED", Workload("E", (9, 1), 5))
     monkeypatch.setattr(speed, "BALANCED", Workload("balanced", (5, 5), 5))
-    assert speed.main(["--repeats", "1", "--out", str(tmp_path)]) == 0
+    monkeypatch.setattr(scaling, "ELEMENTS", 500)
+    monkeypatch.setattr(scaling, "TIMED", 1)
+    monkeypatch.setattr(limits, "COPIED", 1000)
+
+
+@pytest.mark.usefixtures("tiny")
+def test_writes_what_it_measured(tmp_path, capsys) -> None:
+    arguments = ["--repeats", "1", "--quick", "--allocator", "default"]
+    assert speed.main([*arguments, "--out", str(tmp_path)]) == 0
     found = json.loads((tmp_path / "speed.json").read_text())
     assert set(found["seconds"]["A"]) == set(workloads.READOUTS)
-    assert (tmp_path / "speed.png").stat().st_size > 1000
-    assert "| published |" in capsys.readouterr().out
+    assert set(found["cost"]) == {"elements", "channels", "steps"}
+    assert found["machine"]["allocator"] == "default"
+    assert "two threads on D" not in found
+    for name in ("speed.png", "cost.png"):
+        assert (tmp_path / name).stat().st_size > 1000
+    printed = capsys.readouterr().out
+    assert "| published |" in printed
+    assert "| A, uotp per step |" in printed or "not measured" in printed
 
 
 def test_refuses_no_repeats(capsys) -> None:

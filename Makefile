@@ -5,10 +5,10 @@ PY := $(VENV)/bin/python
 PIP := $(PY) -m pip install --quiet --constraint constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint check-all clean
+.PHONY: help demo test lint check-native check-all clean
 
 help:  ## Say what can be made
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-13s %s\n", $$1, $$2}' Makefile
 
 demo: $(VENV)/demo.stamp  ## Train on real molecules with each readout, and draw what was learned
 	$(PY) -m benchmarks.graph_classification --demo
@@ -21,7 +21,10 @@ lint: $(VENV)/tools.stamp  ## Check style and types
 	$(PY) -m ruff format --check .
 	$(PY) -m mypy torch_geometric_uotp benchmarks
 
-check-all: lint test  ## Run lint, then test
+check-native: $(VENV)/scatter.stamp  ## Run the kernels under sanitizers, and every float32
+	UOTP_SLOW=1 $(PY) -m pytest tests/native
+
+check-all: lint test check-native  ## Run lint, test and check-native
 
 clean:  ## Remove the environment and whatever was built
 	rm -rf $(VENV) build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache

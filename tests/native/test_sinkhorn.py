@@ -88,6 +88,35 @@ def test_equals_the_portable_path(seed: int, scale: float, dtype: torch.dtype) -
             torch.testing.assert_close(mine.double(), other, rtol=0, atol=bound)
 
 
+def largest(tensor: Tensor | None) -> float:
+    return (
+        tensor.detach().abs().max().item()
+        if tensor is not None and tensor.numel()
+        else 0.0
+    )
+
+
+@pytest.mark.parametrize("seed", range(24))
+def test_double_precision_to_the_twelfth_digit(seed: int) -> None:
+    arguments, grad = draw(seed, (0.3, 5.0, 100.0)[seed // 8])
+    arguments = cast(arguments, torch.float64)
+    exact, expected = gradients(_pool_portably, arguments, grad)
+    pooled, found = gradients(native, arguments, grad)
+    x, values = arguments[:2]
+    size = max(1.0, largest(x), largest(values))
+    torch.testing.assert_close(pooled, exact, rtol=1e-12, atol=1e-12 * size)
+    # What the terms of a coefficient's gradient, which cancel, may add up to: the
+    # gradient that came in, times a spread of the values and one of the exponents,
+    # of which t is at most 2.
+    exponents = max(1.0, 4 * largest(x), largest(arguments[8]))
+    terms = grad.abs().sum().item() * 2 * size * exponents * max(1.0, arguments[-2])
+    moving = [a for a in arguments if isinstance(a, Tensor) and a.requires_grad]
+    for argument, mine, other in zip(moving, found, expected, strict=True):
+        is_coefficient = any(argument is table for table in arguments[4:7])
+        bound = terms if is_coefficient else max(1.0, largest(other))
+        torch.testing.assert_close(mine, other, rtol=0, atol=1e-12 * bound)
+
+
 def test_gradients_and_their_gradients() -> None:
     arguments, _ = draw(10, sizes=(3, 0, 1, 4))
     inputs = cast(arguments, torch.float64)

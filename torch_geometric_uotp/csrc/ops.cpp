@@ -126,7 +126,8 @@ struct Arguments {
   Tensor empty(const std::vector<int64_t>& sizes) const { return allocate(sizes, compute()); }
   Tensor zeros(const std::vector<int64_t>& sizes) const {
     const Tensor tensor = empty(sizes);
-    std::memset(tensor.mutable_data_ptr(), 0, size_t(tensor.numel()) * (compute() == ScalarType::Double ? 8 : 4));
+    const size_t bytes = size_t(tensor.numel()) * (compute() == ScalarType::Double ? 8 : 4);
+    if (bytes) std::memset(tensor.mutable_data_ptr(), 0, bytes);  // an empty tensor is at null, which memset does not take
     return tensor;
   }
 

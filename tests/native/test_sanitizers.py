@@ -1,0 +1,89 @@
+"""The kernels, and the library around them, as compilers' sanitizers see them.
+
+The kernels run in a program of their own (``driver.cpp``), which ThreadSanitizer needs:
+it would see races in an OpenMP that was not compiled with it. The library runs inside
+Python, with AddressSanitizer loaded first, on the tests that call its operators.
+"""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import native_build
+
+ROOT = Path(__file__).parents[2]
+ADDRESS = ("-fsanitize=address,undefined", "-fno-sanitize-recover=all")
+SANITIZERS = {"address": ADDRESS, "thread": ("-fsanitize=thread",)}
+BATCHES = "20"
+# -O1: stacks that a person can read, and a third of the time to compile.
+FLAGS = ("-O1", "-g")
+
+pytestmark = [
+    pytest.mark.usefixtures("slow"),
+    pytest.mark.skipif(native_build.compiler() is None, reason="no C++ compiler"),
+]
+
+
+def build_driver(folder: Path, *flags: str) -> Path:
+    commands = [
+        native_build.once(Path(__file__).with_name("driver.cpp")),
+        *native_build.kernels(),
+    ]
+    native_build.link(commands, folder / "driver", ["-pthread"], flags)
+    return folder / "driver"
+
+
+def run(*command: str, **environment: str) -> str:
+    environment = {**os.environ, **environment}
+    done = subprocess.run(
+        command, env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-8000:]
+    return done.stdout
+
+
+@pytest.fixture(scope="module", params=SANITIZERS)
+def driver(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    folder = tmp_path_factory.mktemp(request.param)
+    return build_driver(folder, *FLAGS, *SANITIZERS[request.param])
+
+
+def test_kernels_on_random_batches(driver: Path, isa: str) -> None:
+    found = run(str(driver), BATCHES, UOTP_ISA=isa)
+    assert found == f"{isa}: {BATCHES} batches, the same bits\n"
+
+
+def found_by_compiler(library: str) -> str:
+    command = [native_build.compiler() or "g++", f"-print-file-name={library}"]
+    return subprocess.check_output(command, text=True).strip()
+
+
+def test_library_in_python(tmp_path: Path) -> None:
+    for name in ("torch_geometric_uotp", "tests", "benchmarks"):
+        shutil.copytree(ROOT / name, tmp_path / name)
+    for name in ("native_build.py", "pyproject.toml"):
+        shutil.copy(ROOT / name, tmp_path)
+    library = tmp_path / "torch_geometric_uotp" / "_native.so"
+    assert native_build.build(library, [*FLAGS, *ADDRESS]) is None
+    # The C++ library too, else exceptions thrown by torch are not seen to be caught.
+    preload = [found_by_compiler(name) for name in ("libasan.so", "libstdc++.so")]
+    tests = [
+        str(path) for path in (tmp_path / "tests" / "native").glob("test_sink*.py")
+    ]
+    found = run(
+        *(sys.executable, "-m", "pytest", "--quiet", "--capture=no", "--rootdir", str(tmp_path)),
+        *(*tests, "-p", "no:cacheprovider", "-c", str(tmp_path / "pyproject.toml")),
+        LD_PRELOAD=" ".join(preload),
+        # Python keeps what it allocates to the end.
+        ASAN_OPTIONS="detect_leaks=0",
+        PYTHONPATH=str(tmp_path),
+        UOTP_BACKEND="native",
+        UOTP_SLOW="",
+    )
+    assert " passed" in found

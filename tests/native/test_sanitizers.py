@@ -19,6 +19,8 @@ ROOT = Path(__file__).parents[2]
 ADDRESS = ("-fsanitize=address,undefined", "-fno-sanitize-recover=all")
 SANITIZERS = {"address": ADDRESS, "thread": ("-fsanitize=thread",)}
 BATCHES = "20"
+# Those that call the library's operators.
+LIBRARY_TESTS = ("tests/native/test_sinkhorn.py", "tests/test_ops.py")
 # -O1: stacks that a person can read, and a third of the time to compile.
 FLAGS = ("-O1", "-g")
 
@@ -37,10 +39,14 @@ def build_driver(folder: Path, *flags: str) -> Path:
     return folder / "driver"
 
 
-def run(*command: str, **environment: str) -> str:
-    environment = {**os.environ, **environment}
+def run(*command: str, folder: Path = ROOT, **environment: str) -> str:
     done = subprocess.run(
-        command, env=environment, capture_output=True, text=True, check=False
+        command,
+        cwd=folder,
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-8000:]
     return done.stdout
@@ -73,12 +79,9 @@ def test_library_in_python(tmp_path: Path) -> None:
     assert native_build.build(library, [*FLAGS, *ADDRESS]) is None
     # The C++ library too, else exceptions thrown by torch are not seen to be caught.
     preload = [found_by_compiler(name) for name in ("libasan.so", "libstdc++.so")]
-    tests = [
-        str(path) for path in (tmp_path / "tests" / "native").glob("test_sink*.py")
-    ]
     found = run(
-        *(sys.executable, "-m", "pytest", "--quiet", "--capture=no", "--rootdir", str(tmp_path)),
-        *(*tests, "-p", "no:cacheprovider", "-c", str(tmp_path / "pyproject.toml")),
+        *(sys.executable, "-m", "pytest", "--quiet", "--capture=no", *LIBRARY_TESTS),
+        folder=tmp_path,
         LD_PRELOAD=" ".join(preload),
         # Python keeps what it allocates to the end.
         ASAN_OPTIONS="detect_leaks=0",

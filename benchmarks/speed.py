@@ -4,8 +4,9 @@ r"""What the readouts cost, as ratios of medians of one run on this machine.
 
 Every time is of a forward and a backward pass through the public layer, in float32,
 K = 4, with learned coefficients, on as many threads as torch takes. Contenders take
-turns, each turn starting with another one, so that what slows the machine for a while
-slows all of them. The allocator keeps its pages, as it does in a training loop that has
+turns of two calls, so that what slows the machine for a while slows all of them; the
+second call is reported, and beside it the first, which finds the others' data in the
+caches. The allocator keeps its pages, as it does in a training loop that has
 run for a while (:mod:`benchmarks.allocator` says why that matters, and how much);
 ``--allocator default`` leaves it as it is. The page faults of a step are counted beside
 its time. The load is recorded: above 1, others had the processor, and threads that wait
@@ -32,7 +33,7 @@ from benchmarks.curves import costs, ratios, save
 from benchmarks.limits import limits
 from benchmarks.scaling import any_order, measure_costs
 from benchmarks.speed_tables import tables
-from benchmarks.timing import interleaved
+from benchmarks.timing import interleaved, turns
 from benchmarks.workloads import (
     BAG,
     BALANCED,
@@ -71,11 +72,14 @@ def processor() -> str:
 
 
 def compare(workload: Workload, repeats: int) -> dict[str, dict[str, float]]:
-    r"""Median seconds, and page faults of a step, of every readout on one workload."""
+    r"""Median seconds, with warm caches and with cold, and page faults of a step."""
     steps = {name: forward_and_backward(name, workload) for name in READOUTS}
-    seconds = interleaved(steps, repeats)
-    faults = {name: float(page_faults(step)) for name, step in steps.items()}
-    return {"seconds": seconds, "page faults": faults}
+    seconds = turns(steps, repeats)
+    return {
+        "seconds": {name: second for name, (_, second) in seconds.items()},
+        "seconds, cold": {name: first for name, (first, _) in seconds.items()},
+        "page faults": {name: float(page_faults(step)) for name, step in steps.items()},
+    }
 
 
 def threads(workload: Workload, repeats: int) -> float:
@@ -115,6 +119,7 @@ def measure(repeats: int, quick: bool) -> dict[str, Any]:
     found = {
         "machine": machine(),
         "seconds": seconds,
+        "seconds, cold": {n: found["seconds, cold"] for n, found in spread.items()},
         "page faults": {name: found["page faults"] for name, found in spread.items()},
         "smallest": interleaved(smallest, 20 * repeats),
         "E over balanced": skew["E"] / skew["balanced"],

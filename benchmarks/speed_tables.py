@@ -75,6 +75,7 @@ def tables(found: Mapping[str, Any]) -> str:
     parts = [
         by_readout("milliseconds", seconds, ".3g", 1e3),
         by_readout("uotp over", relative(seconds, "uotp"), ".3g"),
+        by_readout("cold, uotp over", relative(found["seconds, cold"], "uotp"), ".3g"),
         by_readout("page faults of a step", found["page faults"], ".0f"),
         by_readout("kept over 2K(N + GD)", found["kept over 2K(N + GD)"], ".2f"),
         by_readout("milliseconds, nodes in any order", found["any order"], ".3g", 1e3),

@@ -8,24 +8,45 @@ from statistics import median
 def interleaved(
     contenders: Mapping[str, Callable[[], object]], repeats: int, warmup: int = 5
 ) -> dict[str, float]:
-    r"""The median seconds of each contender.
+    r"""The median seconds of each contender, in the second call of its turns.
+
+    See :func:`turns`.
+    """
+    seconds = turns(contenders, repeats, warmup)
+    return {name: second for name, (_, second) in seconds.items()}
+
+
+def turns(
+    contenders: Mapping[str, Callable[[], object]], repeats: int, warmup: int = 5
+) -> dict[str, tuple[float, float]]:
+    r"""The median seconds of each contender, in the first and second call of a turn.
 
     They take turns, so that what slows the machine for a while slows all of them; each
-    repetition starts with another one.
+    repetition starts with another one. A turn is two calls. The first finds the others'
+    data in the caches, the second its own, as a readout does whose input the layer
+    before has just written.
 
     Args:
         contenders (Mapping): Functions without arguments, by name.
-        repeats (int): Timed calls of each.
-        warmup (int): Calls before those. (default: :obj:`5`)
+        repeats (int): Timed turns of each.
+        warmup (int): Turns before those. (default: :obj:`5`)
     """
     names = list(contenders)
-    seconds: dict[str, list[float]] = {name: [] for name in names}
+    seconds: dict[str, list[tuple[float, float]]] = {name: [] for name in names}
     for repetition in range(-warmup, repeats):
         shift = repetition % len(names)
         for name in names[shift:] + names[:shift]:
-            started = time.perf_counter()
-            contenders[name]()
-            elapsed = time.perf_counter() - started
+            turn = _timed(contenders[name]), _timed(contenders[name])
             if repetition >= 0:
-                seconds[name].append(elapsed)
-    return {name: median(values) for name, values in seconds.items()}
+                seconds[name].append(turn)
+    return {name: _medians(values) for name, values in seconds.items()}
+
+
+def _timed(call: Callable[[], object]) -> float:
+    started = time.perf_counter()
+    call()
+    return time.perf_counter() - started
+
+
+def _medians(values: list[tuple[float, float]]) -> tuple[float, float]:
+    return median(first for first, _ in values), median(second for _, second in values)

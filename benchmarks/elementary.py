@@ -4,7 +4,7 @@ import ctypes
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from statistics import median
 
@@ -21,18 +21,21 @@ CPU_FLAGS = {"baseline": "", "avx2": "avx2", "avx512": "avx512bw"}
 class Elementary:
     r"""``elementary.cpp``, compiled on the spot.
 
+    Args:
+        extra (Sequence): More flags for compiling and linking.
+
     Raises:
         OSError: If there is no C++ compiler, or it fails.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, extra: Sequence[str] = ()) -> None:
         if native_build.compiler() is None:
             raise OSError("there is no C++ compiler (CXX names one, else g++ is it)")
         with tempfile.TemporaryDirectory() as folder:
             target = Path(folder) / "elementary.so"
             try:
                 commands = native_build.for_each_isa(SOURCE)
-                native_build.link(commands, target, ["-shared"])
+                native_build.link(commands, target, ["-shared"], extra)
             except subprocess.CalledProcessError as error:
                 raise OSError(f"the compiler failed:\n{error.stderr}") from error
             self._library = ctypes.CDLL(str(target))

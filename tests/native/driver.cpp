@@ -69,11 +69,13 @@ class Draw {
   double uniform() { return double(bits_() >> 11) * 0x1p-53; }
   template <class T, size_t n> T one_of(const T (&choices)[n]) { return choices[below(n)]; }
 
-  // A number of either sign and a magnitude of 1/16 to 4, in any format.
-  void number(double& to) { to = (coin() ? 1 : -1) * std::exp2(6 * uniform() - 4); }
+  // A number of either sign and a magnitude of 1/16 to 4, in any format. Rarely 16 times that: then a chunk leaves the
+  // range that those before it kept.
+  int64_t rarely() { return below(40000) ? 0 : 4; }
+  void number(double& to) { to = (coin() ? 1 : -1) * std::exp2(6 * uniform() - 4 + double(rarely())); }
   void number(float& to) { double wide; number(wide), to = float(wide); }
-  void number(bfloat16& to) { to.bits = uint16_t((coin() << 15) + ((123 + below(6)) << 7) + below(1 << 7)); }
-  void number(float16& to) { to.bits = uint16_t((coin() << 15) + ((11 + below(6)) << 10) + below(1 << 10)); }
+  void number(bfloat16& to) { to.bits = uint16_t((coin() << 15) + ((123 + below(6) + rarely()) << 7) + below(1 << 7)); }
+  void number(float16& to) { to.bits = uint16_t((coin() << 15) + ((11 + below(6) + rarely()) << 10) + below(1 << 10)); }
 
   template <class T> T* numbers(Memory& memory, int64_t count) {
     T* array = memory.zeros<T>(count);

@@ -16,13 +16,34 @@ import pytest
 import native_build
 
 ROOT = Path(__file__).parents[2]
-ADDRESS = ("-fsanitize=address,undefined", "-fno-sanitize-recover=all")
+UNDEFINED = ("-fsanitize=undefined", "-fno-sanitize-recover=all")
+ADDRESS = ("-fsanitize=address", *UNDEFINED)
 SANITIZERS = {"address": ADDRESS, "thread": ("-fsanitize=thread",)}
 BATCHES = "20"
 # Those that call the library's operators.
 LIBRARY_TESTS = ("tests/native/test_sinkhorn.py", "tests/test_ops.py")
 # -O1: stacks that a person can read, and a third of the time to compile.
 FLAGS = ("-O1", "-g")
+
+# Of any number at all: the kernels take exponentials before they know the range of a
+# set, and throw them away if it was too large.
+EVERYWHERE = """
+import sys
+import torch
+from benchmarks.elementary import Elementary, instruction_sets
+elementary = Elementary(sys.argv[1:])
+single = torch.arange(-(2**31), 2**31, 65521).int().view(torch.float32)
+double = torch.randint(-(2**63), 2**63 - 1, (65536,)).view(torch.float64)
+for isa in instruction_sets():
+    for name in ("exp", "log", "exp2_bounded"):
+        for dtype, x in (("float32", single), ("float64", double)):
+            elementary.function(isa, f"{name}_{dtype}")(x, torch.empty_like(x))
+    for name, dtype in (("bfloat16", torch.bfloat16), ("float16", torch.float16)):
+        half = torch.empty_like(single, dtype=dtype)
+        elementary.function(isa, f"store_{name}")(single, half)
+        elementary.function(isa, f"load_{name}")(half, torch.empty_like(single))
+print("done")
+"""
 
 pytestmark = [
     pytest.mark.usefixtures("slow"),
@@ -63,6 +84,12 @@ def driver(
 def test_kernels_on_random_batches(driver: Path, isa: str) -> None:
     found = run(str(driver), BATCHES, UOTP_ISA=isa)
     assert found == f"{isa}: {BATCHES} batches, the same bits\n"
+
+
+def test_elementary_functions_of_any_number() -> None:
+    flags = (*FLAGS, *UNDEFINED)
+    found = run(sys.executable, "-c", EVERYWHERE, *flags, PYTHONPATH=str(ROOT))
+    assert found == "done\n"
 
 
 def found_by_compiler(library: str) -> str:

@@ -43,12 +43,12 @@ template <class T, int N> UOTP_INLINE Vec<T> polynomial(const T (&coefficient)[N
   return value;
 }
 
-// 2^y for |y| within the range of normal exponents: the only exponential of the inner loops.
+// 2^y for |y| within the range of normal exponents, any number beyond: the only exponential of the inner loops.
 template <class T> UOTP_INLINE Vec<T> exp2_bounded(Vec<T> y) {
   using F = Format<T>;
   const Vec<T> shifted = y + F::shifter;  // the nearest integer, in the low bits of the mantissa
   const Vec<T> power = polynomial(F::exp2, y - (shifted - F::shifter));
-  return bit_cast<Vec<T>>(bit_cast<Bits<T>>(power) + (bit_cast<Bits<T>>(shifted) << F::mantissa));
+  return bit_cast<Vec<T>>(bit_cast<WrappingBits<T>>(power) + (bit_cast<WrappingBits<T>>(shifted) << F::mantissa));
 }
 
 template <class T> UOTP_INLINE Vec<T> power_of_two(Bits<T> exponent) { return bit_cast<Vec<T>>((exponent + Format<T>::bias) << Format<T>::mantissa); }
@@ -70,9 +70,9 @@ template <class T> UOTP_INLINE Vec<T> log(Vec<T> x) {
   using F = Format<T>;
   constexpr T scale = T(int64_t(1) << F::mantissa);
   const auto tiny = x < F::smallest_normal;
-  const Bits<T> bits = bit_cast<Bits<T>>(tiny ? x * scale : x), offset = bits - bit_cast<Bits<T>>(splat(T(0.70710678118654752440)));
-  const Bits<T> exponent = offset >> F::mantissa;
-  const Vec<T> m = bit_cast<Vec<T>>(bits - (exponent << F::mantissa));
+  const WrappingBits<T> bits = bit_cast<WrappingBits<T>>(tiny ? x * scale : x), root = bit_cast<WrappingBits<T>>(splat(T(0.70710678118654752440)));
+  const Bits<T> exponent = bit_cast<Bits<T>>(bits - root) >> F::mantissa;
+  const Vec<T> m = bit_cast<Vec<T>>(bits - (bit_cast<WrappingBits<T>>(exponent) << F::mantissa));
   const Vec<T> e = __builtin_convertvector(exponent, Vec<T>) - (tiny ? splat(T(F::mantissa)) : Vec<T>{});
   const Vec<T> f = m - T(1), s = f / (f + T(2)), z = s * s;
   // log m = f - s (f - z q): the leading term is exact, only a correction is rounded (2 s = f - s f).

@@ -33,15 +33,18 @@ template <class T> struct Lanes;
 template <> struct Lanes<float> {
   typedef float type __attribute__((vector_size(kBytes)));
   typedef int32_t bits __attribute__((vector_size(kBytes)));
+  typedef uint32_t wrapping __attribute__((vector_size(kBytes)));
   typedef uint16_t half __attribute__((vector_size(kBytes / 2)));
 };
 template <> struct Lanes<double> {
   typedef double type __attribute__((vector_size(kBytes)));
   typedef int64_t bits __attribute__((vector_size(kBytes)));
+  typedef uint64_t wrapping __attribute__((vector_size(kBytes)));
 };
 
 template <class T> using Vec = typename Lanes<T>::type;
 template <class T> using Bits = typename Lanes<T>::bits;
+template <class T> using WrappingBits = typename Lanes<T>::wrapping;  // for sums that may overflow
 template <class T> constexpr int W = kBytes / sizeof(T);
 
 template <class To, class From> inline To bit_cast(From from) {
@@ -128,9 +131,8 @@ inline Vec<float> saturate(Vec<float> vector, float largest) { return vector > l
 
 inline void store(bfloat16* to, Vec<float> given, int count = W<float>) {
   const Vec<float> vector = saturate(given, 0x1.fep127f);
-  const Bits<float> bits = bit_cast<Bits<float>>(vector);
-  const Bits<float> rounded = (bits + 0x7fff + ((bits >> 16) & 1)) >> 16;
-  store_half(&to->bits, vector == vector ? rounded : Bits<float>{} + 0x7fc0, count);
+  const WrappingBits<float> bits = bit_cast<WrappingBits<float>>(vector), rounded = (bits + 0x7fff + ((bits >> 16) & 1)) >> 16;
+  store_half(&to->bits, vector == vector ? bit_cast<Bits<float>>(rounded) : Bits<float>{} + 0x7fc0, count);
 }
 
 // Round to nearest even: numbers below the smallest normal half by adding a power of two whose last place is a half's.

@@ -19,11 +19,13 @@ from unittest.mock import patch
 from torch_geometric_uotp import UOTPAggregation, backend, ops
 x = torch.randn(500, 24)
 index = torch.randint(0, 9, (500,))
-layer = UOTPAggregation(24, heads=2, share_steps=False)
-native = layer(x, index)
-with patch.object(ops, "AVAILABLE", False):
-    portable = layer(x, index)
-torch.testing.assert_close(native, portable, rtol=1e-5, atol=1e-5)
+badmm = {"solver": "badmm", "share_steps": False}
+for options in ({}, badmm, {**badmm, "regularizer": "quadratic"}):
+    layer = UOTPAggregation(24, heads=2, **options)
+    native = layer(x, index)
+    with patch.object(ops, "AVAILABLE", False):
+        portable = layer(x, index)
+    torch.testing.assert_close(native, portable, rtol=1e-5, atol=1e-5)
 print(backend())
 """
 

@@ -1,4 +1,4 @@
-r"""The native library's operators, where it is there: load, shapes, gradients.
+r"""The native library's operators, where it is there: which path runs, and calls.
 
 The library (``csrc/``) solves each set in a core's cache, on CPUs. What it does
 not take (other devices, infinite t, plans) and everything where it is missing
@@ -13,26 +13,18 @@ choose for a whole process:
 
 import logging
 import os
-from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor
 
 from torch_geometric_uotp.coefficients import Coefficients
-from torch_geometric_uotp.projection import GAIN, Projection
+from torch_geometric_uotp.operators import Operator, Portable
+from torch_geometric_uotp.projection import GAIN
 from torch_geometric_uotp.segments import Segments
 
 LIBRARY = Path(__file__).with_name("_native.so")
 DTYPES = (torch.float64, torch.float32, torch.bfloat16, torch.float16)
-
-# Of an operator's arguments the first are tensors: x, values, ptr, order, t, r_p,
-# r_q, log_p0, log_q0.
-TENSORS = 9
-
-Portable = Callable[..., Tensor]
-Gradients = tuple[Tensor | None, ...]
 
 log = logging.getLogger(__name__)
 
@@ -60,104 +52,85 @@ def layout(segments: Segments) -> tuple[Tensor, Tensor | None]:
     return ptr, order
 
 
-def sinkhorn(
+TABLES = ("t", "r_p", "r_q", "rho")
+
+SINKHORN = Operator(
+    "sinkhorn",
+    ("x", "values", "ptr", "order", "t", "r_p", "r_q", "log_p0", "log_q0"),
+    kept=(0, 2, 3),
+    shapes=lambda n, g, h, c, k: ((g, h, c), (n, h), (k, g, h, c), (g, h)),
+)
+BADMM = Operator(
+    "badmm",
+    ("x", "values", "ptr", "order", "t", "r_p", "r_q", "rho", "log_p0", "log_q0"),
+    kept=(0, 1, 2, 3),
+    shapes=lambda n, g, h, c, k: (
+        (g, h, c),
+        (k, g, h, c),
+        (k - 1, n, h),
+        (k - 1, g, h),
+    ),
+)
+
+
+def pool(
+    operator: Operator,
     scores: Tensor,
     values: Tensor | None,
     segments: Segments,
     coefficients: Coefficients,
     log_p0: Tensor | None,
     log_q0: Tensor | None,
-    num_steps: int,
+    *options: int | bool,
 ) -> Tensor:
-    """Run Sinkhorn, and pool.
+    """Run a solver, and pool.
 
     Args:
+        operator (Operator): :data:`SINKHORN` or :data:`BADMM`.
         scores (torch.Tensor): X, of shape [N, H, C].
         values (torch.Tensor, optional): What is averaged, of shape [N, H, C],
             where it is not X.
         segments (Segments): The set of each node.
-        coefficients (Coefficients): t, r_p and r_q, each of shape [rows, H] or
-            [rows, G, H], t finite. The last row serves the steps beyond it.
+        coefficients (Coefficients): t, r_p and r_q (and, for BADMM, rho), each of
+            shape [rows, H] or [rows, G, H], t finite. The last row serves the
+            steps beyond it.
         log_p0 (torch.Tensor, optional): Log prior over channels, of shape
             [H, C]. (default: uniform)
         log_q0 (torch.Tensor, optional): Log prior over the nodes of each set,
             of shape [N, H]. (default: uniform)
-        num_steps (int): K.
+        *options: K and, for BADMM, whether the regulariser is quadratic.
 
     Returns:
         The pooled values, of shape [G, H, C], in float32 or better, the type of
         the coefficients and priors.
     """
     ptr, order = layout(segments)
-    projection = coefficients.projection
-    arguments = (
+    projection, (num_steps, *rest) = coefficients.projection, options
+    names = [name for name in operator.tensors if name in TABLES]
+    return operator(
         scores.contiguous(),
         None if values is None else values.contiguous(),
         ptr,
         order,
-        coefficients.t.contiguous(),
-        coefficients.r_p.contiguous(),
-        coefficients.r_q.contiguous(),
+        *(getattr(coefficients, name).contiguous() for name in names),
         None if log_p0 is None else log_p0.contiguous(),
         None if log_q0 is None else log_q0.contiguous(),
         num_steps,
         0.0 if projection is None else GAIN,
         0.0 if projection is None else projection.ceiling,
+        *rest,
     )
-    pooled: Tensor
-    if torch.compiler.is_compiling():
-        pooled = torch.ops.uotp.sinkhorn_forward(*arguments)[0]
-    else:
-        pooled = Eager.apply(*arguments)  # type: ignore[no-untyped-call]
-    return pooled
 
 
-class Eager(torch.autograd.Function):
-    """The operator, without what an operator's registered gradient costs a call.
-
-    That machinery takes as long as a small batch. Compilers and exporters need
-    the operator itself.
-    """
-
-    @staticmethod
-    def forward(ctx: Any, *arguments: Any) -> Tensor:
-        output = torch.ops.uotp.sinkhorn_forward.default(*arguments)
-        _keep(ctx, arguments, output)
-        pooled: Tensor = output[0]
-        return pooled
-
-    @staticmethod
-    def backward(ctx: Any, grad: Tensor | None) -> Gradients:
-        return _backward(ctx, grad)
-
-
-def tables(
-    t: Tensor, r_p: Tensor, r_q: Tensor, gain: float, ceiling: float
-) -> Coefficients:
-    """The coefficients an operator was given."""
-    projection = Projection(ceiling) if gain else None
-    return Coefficients(t, r_p, r_q, projection=projection)
-
-
-def differentiate_sinkhorn(portable: Portable) -> None:
-    """Give the operator its gradient, and that gradient one of its own.
+def register(operator: Operator, portable: Portable) -> None:
+    """Give an operator its shapes and gradients, if it is there.
 
     Args:
-        portable (callable): What gradients of gradients are taken from: the
-            pooled values, from the operator's own arguments.
+        operator (Operator): :data:`SINKHORN` or :data:`BADMM`.
+        portable (callable): See :meth:`Operator.register`.
     """
-    if not AVAILABLE:
-        return
-    torch.library.register_autograd(
-        "uotp::sinkhorn_forward", _backward, setup_context=_keep_for_backward
-    )
-
-    def twice(ctx: Any, *grads: Tensor) -> Gradients:
-        return _differentiate_again(portable, ctx.saved_tensors, ctx.options, grads)
-
-    torch.library.register_autograd(
-        "uotp::sinkhorn_backward", twice, setup_context=_keep_for_second
-    )
+    if AVAILABLE:
+        operator.register(portable)
 
 
 def _load() -> bool:
@@ -189,142 +162,10 @@ def _load() -> bool:
     return True
 
 
-# ---- shapes
-
-
-def _compute_type(x: Tensor) -> torch.dtype:
-    return torch.promote_types(x.dtype, torch.float32)
-
-
 def _fake_layout(index: Tensor, num_sets: int) -> tuple[Tensor, Tensor]:
     return index.new_empty(num_sets + 1), torch.empty_like(index)
-
-
-def _fake_forward(
-    x: Tensor, values: Tensor | None, ptr: Tensor, *rest: Any
-) -> tuple[Tensor, ...]:
-    (nodes, heads, channels), sets, num_steps = x.shape, ptr.numel() - 1, rest[-3]
-    dtype = _compute_type(x)
-    return (
-        x.new_empty(sets, heads, channels, dtype=dtype),
-        x.new_empty(nodes, heads, dtype=dtype),
-        x.new_empty(num_steps, sets, heads, channels, dtype=dtype),
-        x.new_empty(sets, heads, dtype=dtype),
-    )
-
-
-def _fake_backward(
-    grad: Tensor,
-    x: Tensor,
-    values: Tensor | None,
-    ptr: Tensor,
-    order: Tensor | None,
-    t: Tensor,
-    r_p: Tensor,
-    r_q: Tensor,
-    log_p0: Tensor | None,
-    log_q0: Tensor | None,
-    *rest: Any,
-) -> tuple[Tensor, ...]:
-    def like(tensor: Tensor | None) -> Tensor:
-        return t.new_empty(0) if tensor is None else torch.empty_like(tensor)
-
-    return tuple(like(tensor) for tensor in (x, values, t, r_p, r_q, log_p0, log_q0))
-
-
-# ---- gradients
-
-
-def _keep_for_backward(ctx: Any, inputs: tuple[Any, ...], output: Any) -> None:
-    ctx.mark_non_differentiable(*output[1:])
-    _keep(ctx, inputs, output)
-
-
-def _keep(ctx: Any, inputs: tuple[Any, ...], output: Any) -> None:
-    tensors, ctx.options = inputs[:TENSORS], inputs[TENSORS:]
-    pooled, _, log_sums, centre = output
-    ctx.set_materialize_grads(False)
-    ctx.save_for_backward(*tensors, pooled, log_sums, centre)
-
-
-def _backward(ctx: Any, grad: Tensor | None, *rest: None) -> Gradients:
-    options = (None,) * len(ctx.options)
-    if grad is None:
-        return (None,) * TENSORS + options
-    *tensors, pooled, log_sums, centre = ctx.saved_tensors
-    grads = torch.ops.uotp.sinkhorn_backward.default(
-        grad.contiguous(), *tensors, *ctx.options, pooled, log_sums, centre
-    )
-    return _in_order(tensors, grads) + options
-
-
-def _in_order(tensors: Any, grads: Any) -> Gradients:
-    """Gradients of the tensors an operator takes."""
-    x, values, t, r_p, r_q, log_p0, log_q0 = grads
-    full = (x, values, None, None, t, r_p, r_q, log_p0, log_q0)
-    return tuple(
-        None if tensor is None else grad
-        for tensor, grad in zip(tensors, full, strict=True)
-    )
-
-
-def _keep_for_second(ctx: Any, inputs: tuple[Any, ...], output: Any) -> None:
-    grad, *rest = inputs
-    ctx.options = rest[TENSORS:-3]
-    ctx.set_materialize_grads(False)
-    ctx.save_for_backward(grad, *rest[:TENSORS])
-
-
-def _differentiate_again(
-    portable: Portable,
-    saved: tuple[Tensor | None, ...],
-    options: Sequence[Any],
-    grads: tuple[Tensor | None, ...],
-) -> Gradients:
-    """The gradient of the gradient: of ``grads``, what ``_backward`` returned."""
-    create_graph = torch.is_grad_enabled()
-    with torch.enable_grad():
-        # Aliases: a tensor given twice must not be differentiated as one.
-        grad, *tensors = (None if t is None else t.view_as(t) for t in saved)
-        pooled = portable(*tensors, *options)
-        moving = _moving(tensors)
-        first = torch.autograd.grad(
-            pooled, moving, grad, create_graph=True, allow_unused=True
-        )
-        received = _of_moving(tensors, _in_order(tensors, grads))
-        pairs = [
-            (value, outer)
-            for value, outer in zip(first, received, strict=True)
-            if value is not None and value.requires_grad and outer is not None
-        ]
-        wanted = _moving([grad, *tensors])
-        second = torch.autograd.grad(
-            [value for value, _ in pairs],
-            wanted,
-            [outer for _, outer in pairs],
-            create_graph=create_graph,
-            allow_unused=True,
-        )
-    found = iter(second)
-    every = [next(found) if _moves(t) else None for t in (grad, *tensors)]
-    return (*every, *(None for _ in options), None, None, None)
-
-
-def _moves(tensor: Tensor | None) -> bool:
-    return tensor is not None and tensor.requires_grad
-
-
-def _moving(tensors: list[Tensor | None]) -> list[Tensor]:
-    return [tensor for tensor in tensors if tensor is not None and _moves(tensor)]
-
-
-def _of_moving(tensors: list[Tensor | None], grads: Gradients) -> list[Tensor | None]:
-    pairs = zip(tensors, grads, strict=True)
-    return [grad for tensor, grad in pairs if _moves(tensor)]
 
 
 AVAILABLE = _load()
 if AVAILABLE:
     torch.library.register_fake("uotp::layout", _fake_layout)
-    torch.library.register_fake("uotp::sinkhorn_forward", _fake_forward)
-    torch.library.register_fake("uotp::sinkhorn_backward", _fake_backward)

@@ -12,7 +12,7 @@ from torch_geometric_uotp import UOTPAggregation, ops
 pytestmark = pytest.mark.skipif(not ops.AVAILABLE, reason="the library is not built")
 
 
-def draw(seed: int) -> tuple[UOTPAggregation, Tensor, Tensor, int]:
+def draw(seed: int, **solver: str) -> tuple[UOTPAggregation, Tensor, Tensor, int]:
     """A layer of fixed coefficients, features of any size, sets of any sizes."""
     random.seed(seed)
     torch.manual_seed(seed)
@@ -29,6 +29,7 @@ def draw(seed: int) -> tuple[UOTPAggregation, Tensor, Tensor, int]:
         node_prior=random.choice(["uniform", "attention"]),
         channel_prior=random.choice([None, torch.rand(channels) + 0.1]),
         **alphas,
+        **solver,
     )
     scale = 10 ** random.uniform(-3, 3)
     x = scale * (torch.randn(index.numel(), channels) + random.choice([0, 1]))
@@ -44,9 +45,19 @@ def value_and_gradient(
     return [out.double(), torch.autograd.grad(out, x, direction)[0].double()]
 
 
+SOLVERS = {
+    "sinkhorn": {},
+    "badmm-e": {"solver": "badmm"},
+    "badmm-q": {"solver": "badmm", "regularizer": "quadratic"},
+}
+
+
+@pytest.mark.parametrize("solver", SOLVERS.values(), ids=SOLVERS)
 @pytest.mark.parametrize("seed", range(60))
-def test_single_precision_loses_no_more_than_the_portable_path(seed: int) -> None:
-    layer, x, index, sets = draw(seed)
+def test_single_precision_loses_no_more_than_the_portable_path(
+    seed: int, solver: dict[str, str]
+) -> None:
+    layer, x, index, sets = draw(seed, **solver)
     native = value_and_gradient(layer, x, index, sets)
     with patch.object(ops, "AVAILABLE", False):
         portable = value_and_gradient(layer, x, index, sets)

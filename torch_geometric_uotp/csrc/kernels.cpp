@@ -1,11 +1,12 @@
 // Compiled once per instruction set, with -DUOTP_ISA=<its name> and the compiler's flags for it.
+#include "badmm.h"
 #include "kernels.h"
 #include "sinkhorn.h"
 
 namespace uotp {
 namespace UOTP_ISA {
 
-template <class S, class T> constexpr SolverTable<S, T> table{sinkhorn_forward<S, T>, sinkhorn_backward<S, T>};
+template <class S, class T> constexpr SolverTable<S, T> table{sinkhorn_forward<S, T>, sinkhorn_backward<S, T>, badmm_forward<S, T>, badmm_backward<S, T>};
 
 #define UOTP_NAME_(isa) #isa
 #define UOTP_NAME(isa) UOTP_NAME_(isa)

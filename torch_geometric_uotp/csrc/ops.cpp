@@ -1,163 +1,14 @@
 // The kernels as torch operators, through LibTorch's stable ABI: one library serves every torch from 2.10 on.
 // Fake kernels and autograd are in ops.py; shapes are those of problem.h.
-#include <torch/csrc/stable/library.h>
-#include <torch/csrc/stable/ops.h>
-#include <torch/csrc/stable/tensor.h>
-
-#if defined(__linux__)
-#include <sys/mman.h>
-#endif
-
-#include <algorithm>
-#include <cstring>
-#include <optional>
 #include <string>
 #include <tuple>
 #include <vector>
 
-#include "kernels.h"
-#include "tables.h"
+#include "arguments.h"
+#include "badmm_ops.h"
 
 namespace uotp {
 namespace {
-
-using torch::headeronly::ScalarType;
-using torch::stable::Tensor;
-using Optional = std::optional<Tensor>;
-
-void run_on_torch_threads(int64_t count, int64_t grain, void (*task)(void*, int64_t, int64_t), void* context) {
-  torch::stable::parallel_for(0, count, grain, [=](int64_t begin, int64_t end) { task(context, begin, end); });
-}
-
-Parallel torch_threads() { return {run_on_torch_threads, int64_t(torch::stable::get_num_threads())}; }
-
-const void* data(const Optional& tensor) { return tensor ? tensor->const_data_ptr() : nullptr; }
-template <class P> P* data(const Tensor& tensor) { return static_cast<P*>(tensor.mutable_data_ptr()); }
-
-int32_t code(ScalarType dtype) {
-  switch (dtype) {
-    case ScalarType::Double: return aoti_torch_dtype_float64();
-    case ScalarType::BFloat16: return aoti_torch_dtype_bfloat16();
-    case ScalarType::Half: return aoti_torch_dtype_float16();
-    case ScalarType::Long: return aoti_torch_dtype_int64();
-    default: return aoti_torch_dtype_float32();
-  }
-}
-
-// The gradient of a large bag is fresh memory, and a page fault every 4 KiB takes as long as the arithmetic. Linux has larger pages for
-// who asks; below this size allocators hand out memory they have used before.
-void ask_for_huge_pages(const Tensor& tensor) {
-#if defined(__linux__)
-  constexpr uintptr_t page = uintptr_t(1) << 21, least = 32 * page;
-  const auto start = reinterpret_cast<uintptr_t>(tensor.mutable_data_ptr()), end = start + uintptr_t(tensor.numel()) * tensor.element_size();
-  const uintptr_t first = (start + page - 1) / page * page, last = end / page * page;
-  if (last >= first + least) madvise(reinterpret_cast<void*>(first), last - first, MADV_HUGEPAGE);
-#endif
-}
-
-// torch::stable::new_empty goes through the dispatcher, by name: a handful of such calls costs more than a small batch.
-Tensor allocate(const std::vector<int64_t>& sizes, ScalarType dtype) {
-  std::vector<int64_t> strides(sizes.size(), 1);
-  for (size_t i = sizes.size(); i-- > 1;) strides[i - 1] = strides[i] * std::max<int64_t>(sizes[i], 1);
-  AtenTensorHandle handle;
-  STABLE_TORCH_ERROR_CODE_CHECK(aoti_torch_empty_strided(int64_t(sizes.size()), sizes.data(), strides.data(), code(dtype), aoti_torch_device_type_cpu(), 0, &handle));
-  const Tensor tensor(handle);
-  ask_for_huge_pages(tensor);
-  return tensor;
-}
-
-Tensor allocate_like(const Tensor& tensor) {
-  std::vector<int64_t> sizes;
-  for (int64_t axis = 0; axis < tensor.dim(); ++axis) sizes.push_back(tensor.size(axis));
-  return allocate(sizes, tensor.scalar_type());
-}
-
-void check_tensor(const Tensor& tensor, const char* name, ScalarType dtype) {
-  STD_TORCH_CHECK(tensor.is_cpu() && tensor.is_contiguous(), name, " must be a contiguous CPU tensor");
-  STD_TORCH_CHECK(tensor.scalar_type() == dtype, name, " has another dtype than it needs");
-}
-
-void check_sizes(const Tensor& tensor, const char* name, const std::vector<int64_t>& sizes) {
-  bool same = tensor.dim() == int64_t(sizes.size());
-  for (size_t i = 0; same && i < sizes.size(); ++i) same = tensor.size(i) == sizes[i];
-  STD_TORCH_CHECK(same, name, " has another shape than it needs");
-}
-
-// Offsets and places are followed blindly by the kernels.
-void check_layout(const Tensor& ptr, const Optional& order, int64_t nodes) {
-  check_tensor(ptr, "ptr", ScalarType::Long);
-  const auto* at = static_cast<const int64_t*>(ptr.const_data_ptr());
-  const int64_t sets = ptr.numel() - 1;
-  bool valid = sets >= 0 && at[0] == 0 && at[sets] == nodes;
-  for (int64_t set = 0; valid && set < sets; ++set) valid = at[set] <= at[set + 1];
-  STD_TORCH_CHECK(valid, "ptr must start at 0, end at the number of nodes (", nodes, ") and never fall");
-  if (!order) return;
-  check_tensor(*order, "order", ScalarType::Long);
-  check_sizes(*order, "order", {nodes});
-  const auto* place = static_cast<const int64_t*>(order->const_data_ptr());
-  for (int64_t n = 0; valid && n < nodes; ++n) valid = place[n] >= 0 && place[n] < nodes;
-  STD_TORCH_CHECK(valid, "order must name nodes in [0, ", nodes, ")");
-}
-
-// Null if every node is in its place, which spares the kernels a look-up.
-const int64_t* places(const Optional& order) {
-  const auto* place = static_cast<const int64_t*>(data(order));
-  if (!place) return nullptr;
-  for (int64_t n = 0, nodes = order->numel(); n < nodes; ++n)
-    if (place[n] != n) return place;
-  return nullptr;
-}
-
-struct Arguments {
-  const Tensor& scores;
-  const Optional& values;
-  const Tensor& ptr;
-  const Optional& order;
-  const Tensor &t, &r_p, &r_q;
-  const Optional &log_p0, &log_q0;
-  int64_t steps;
-  Projection projection;
-
-  int64_t nodes() const { return scores.size(0); }
-  int64_t heads() const { return scores.size(1); }
-  int64_t width() const { return scores.size(2); }
-  int64_t sets() const { return ptr.numel() - 1; }
-  ScalarType compute() const { return scores.scalar_type() == ScalarType::Double ? ScalarType::Double : ScalarType::Float; }
-  Tensor empty(const std::vector<int64_t>& sizes) const { return allocate(sizes, compute()); }
-  Tensor zeros(const std::vector<int64_t>& sizes) const {
-    const Tensor tensor = empty(sizes);
-    const size_t bytes = size_t(tensor.numel()) * (compute() == ScalarType::Double ? 8 : 4);
-    if (bytes) std::memset(tensor.mutable_data_ptr(), 0, bytes);  // an empty tensor is at null, which memset does not take
-    return tensor;
-  }
-
-  void check() const {
-    check_tensor(scores, "x", scores.scalar_type());
-    STD_TORCH_CHECK(scores.dim() == 3 && heads() > 0 && width() > 0 && steps > 0, "x must be [N, heads, channels] and num_steps positive");
-    if (values) check_tensor(*values, "values", scores.scalar_type()), check_sizes(*values, "values", {nodes(), heads(), width()});
-    check_layout(ptr, order, nodes());
-    check_coefficient(t, "t"), check_coefficient(r_p, "r_p"), check_coefficient(r_q, "r_q");
-    if (log_p0) check_tensor(*log_p0, "log_p0", compute()), check_sizes(*log_p0, "log_p0", {heads(), width()});
-    if (log_q0) check_tensor(*log_q0, "log_q0", compute()), check_sizes(*log_q0, "log_q0", {nodes(), heads()});
-  }
-
-  // [rows, heads], or [rows, sets, heads] where every set has its own.
-  void check_coefficient(const Tensor& tensor, const char* name) const {
-    check_tensor(tensor, name, compute());
-    const bool valid = (tensor.dim() == 2 || (tensor.dim() == 3 && tensor.size(1) == sets())) && tensor.size(0) >= 1 &&
-                       tensor.size(0) <= steps && tensor.size(tensor.dim() - 1) == heads();
-    STD_TORCH_CHECK(valid, name, " must be [rows, ", heads(), "] or [rows, ", sets(), ", ", heads(), "] with 1 to ", steps, " rows");
-  }
-
-  template <class S, class T> Batch<S, T> batch() const {
-    return {static_cast<const S*>(scores.const_data_ptr()), static_cast<const S*>(data(values)),
-            static_cast<const int64_t*>(ptr.const_data_ptr()), places(order),
-            sets(), heads(), width(), steps,
-            static_cast<const T*>(data(log_p0)), static_cast<const T*>(data(log_q0))};
-  }
-
-  template <class T> Table<T> table(const Tensor& given, Kind kind) const { return {given, kind, projection, sets()}; }
-};
 
 // The tables of a call, as the kernels take them.
 template <class T> struct Coefficients {
@@ -165,23 +16,6 @@ template <class T> struct Coefficients {
   explicit Coefficients(const Arguments& a) : t(a.table<T>(a.t, Kind::odds)), r_p(a.table<T>(a.r_p, Kind::share)), r_q(a.table<T>(a.r_q, Kind::share)) {}
   template <class S> Sinkhorn<S, T> sinkhorn(const Arguments& a) const { return {a.batch<S, T>(), t.view(), r_p.view(), r_q.view(), a.t.size(0) == 1}; }
 };
-
-// f(table of the kernels for this dtype, a value of the stored and of the computed type)
-template <class F> void for_dtype(const Tensor& scores, F f) {
-  switch (scores.scalar_type()) {
-    case ScalarType::Float: return f(kernels().float32, float{}, float{});
-    case ScalarType::Double: return f(kernels().float64, double{}, double{});
-    case ScalarType::BFloat16: return f(kernels().bfloat, bfloat16{}, float{});
-    case ScalarType::Half: return f(kernels().half, float16{}, float{});
-    default: STD_TORCH_CHECK(false, "x must be float64, float32, bfloat16 or float16");
-  }
-}
-
-// Sums [sets, length] over the sets, in their order and in double precision.
-template <class T> Tensor over_sets(const Tensor& each, int64_t sets, int64_t length, Tensor total) {
-  for (int64_t i = 0; i < length; ++i) data<T>(total)[i] = sum_over_sets(data<T>(each) + i, sets, length);
-  return total;
-}
 
 std::tuple<Tensor, Tensor, Tensor, Tensor> sinkhorn_forward(
     const Tensor& x, const Optional& values, const Tensor& ptr, const Optional& order, const Tensor& t, const Tensor& r_p, const Tensor& r_q,
@@ -260,12 +94,21 @@ STABLE_TORCH_LIBRARY(uotp, library) {
   library.def(
       "sinkhorn_backward(Tensor grad, Tensor x, Tensor? values, Tensor ptr, Tensor? order, Tensor t, Tensor r_p, Tensor r_q, Tensor? log_p0, "
       "Tensor? log_q0, int num_steps, float gain, float ceiling, Tensor pooled, Tensor log_sums, Tensor centre) -> (Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor)");
+  library.def(
+      "badmm_forward(Tensor x, Tensor? values, Tensor ptr, Tensor? order, Tensor t, Tensor r_p, Tensor r_q, Tensor rho, Tensor? log_p0, Tensor? log_q0, "
+      "int num_steps, float gain, float ceiling, bool quadratic) -> (Tensor, Tensor, Tensor, Tensor)");
+  library.def(
+      "badmm_backward(Tensor grad, Tensor x, Tensor? values, Tensor ptr, Tensor? order, Tensor t, Tensor r_p, Tensor r_q, Tensor rho, Tensor? log_p0, "
+      "Tensor? log_q0, int num_steps, float gain, float ceiling, bool quadratic, Tensor pooled, Tensor channel_log_sums, Tensor node_log_sums, Tensor masses) "
+      "-> (Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor)");
   library.def("layout(Tensor index, SymInt num_sets) -> (Tensor, Tensor)");
   library.def("instruction_set() -> str");
 }
 
 STABLE_TORCH_LIBRARY_IMPL(uotp, CPU, library) {
   library.impl("sinkhorn_forward", TORCH_BOX(&uotp::sinkhorn_forward));
+  library.impl("badmm_forward", TORCH_BOX(&uotp::badmm_forward));
+  library.impl("badmm_backward", TORCH_BOX(&uotp::badmm_backward));
   library.impl("layout", TORCH_BOX(&uotp::layout));
   library.impl("sinkhorn_backward", TORCH_BOX(&uotp::sinkhorn_backward));
 }

@@ -49,6 +49,30 @@ template <class S, class T> struct SinkhornBackward {
   T* d_log_q0;            // [N, heads]; null: not wanted
 };
 
+template <class S, class T> struct Badmm {
+  Batch<S, T> batch;
+  Coefficient<const T> t, r_p, r_q, rho;
+  bool quadratic;         // the regulariser: the squared norm, or the entropy
+};
+
+// Logarithms are to the base 2.
+template <class S, class T> struct BadmmForward {
+  T* pooled;              // [G, D]
+  T* channel_log_sums;    // [K, G, D]: r of each step
+  T* node_log_sums;       // [K - 1, N, heads]: c
+  T* masses;              // [K - 1, G, heads]: what S is divided by
+};
+
+template <class S, class T> struct BadmmBackward {
+  BadmmForward<S, const T> kept;
+  const T* grad;          // [G, D]
+  S* d_scores;            // [N, D]
+  S* d_values;            // [N, D]; null: the values are the scores
+  Coefficient<T> d_t, d_r_p, d_r_q, d_rho;  // of every set, zero before
+  T* d_log_p0;            // [G, D], of every set, zero before; null: not wanted
+  T* d_log_q0;            // [N, heads], zero before; null: not wanted
+};
+
 // Runs task(context, begin, end) over ranges of [0, count), at least `grain` long, on the caller's threads.
 struct Parallel {
   void (*run)(int64_t count, int64_t grain, void (*task)(void*, int64_t, int64_t), void* context);
@@ -58,6 +82,8 @@ struct Parallel {
 template <class S, class T> struct SolverTable {
   void (*sinkhorn_forward)(const Sinkhorn<S, T>&, const SinkhornForward<S, T>&, const Parallel&);
   void (*sinkhorn_backward)(const Sinkhorn<S, T>&, const SinkhornBackward<S, T>&, const Parallel&);
+  void (*badmm_forward)(const Badmm<S, T>&, const BadmmForward<S, T>&, const Parallel&);
+  void (*badmm_backward)(const Badmm<S, T>&, const BadmmBackward<S, T>&, const Parallel&);
 };
 
 }  // namespace uotp

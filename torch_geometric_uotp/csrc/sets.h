@@ -38,6 +38,9 @@ class Scratch {
   int64_t capacity_ = 0;
 };
 
+inline Scratch& set_scratch() { static thread_local Scratch scratch; return scratch; }
+inline Scratch& block_scratch() { static thread_local Scratch scratch; return scratch; }
+
 // Cuts consecutive, aligned arrays out of one piece of memory; started at null it only measures.
 template <class T> class Carver {
  public:

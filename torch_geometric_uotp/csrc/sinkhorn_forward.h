@@ -12,9 +12,6 @@
 namespace uotp {
 namespace UOTP_ISA {
 
-inline Scratch& set_scratch() { static thread_local Scratch scratch; return scratch; }
-inline Scratch& block_scratch() { static thread_local Scratch scratch; return scratch; }
-
 // Which centre and E of a set. Held: E of the whole set is kept, else of one block at a time.
 template <class S, class T> struct Exponentials {
   const Rows<S, T>& rows;

@@ -1,6 +1,6 @@
 // Tables of coefficients as the caller holds them, to and from the form the kernels take.
 //
-// A layer that learns stores points u of [0, 1], divided by `gain`, and projects them when used: r = u, t = u / (1 - u).
+// A layer that learns stores points u of [0, 1], divided by `gain`, and projects them when used: r = u, t or rho = u / (1 - u).
 // At the ends of the interval gradients point inwards (parametrization.py, whose arithmetic this repeats).
 #pragma once
 #include <torch/csrc/stable/tensor.h>
@@ -13,10 +13,10 @@ namespace uotp {
 
 struct Projection {
   double gain;     // 0: tables hold the coefficients themselves
-  double ceiling;  // where the points of odds end; they start at 0
+  double ceiling;  // where the points of odds end, and those of penalties; the latter start as far from 0
 };
 
-enum class Kind { share, odds };
+enum class Kind { share, odds, penalty };
 
 template <class T> T sum_over_sets(const T* first, int64_t sets, int64_t stride) {
   double sum = 0;
@@ -29,9 +29,9 @@ template <class T> class Table {
  public:
   Table(const torch::stable::Tensor& given, Kind kind, Projection projection, int64_t sets)
       : rows(given.size(0)), sets(sets), heads(given.size(given.dim() - 1)), of_sets(given.dim() == 3), kind_(kind), gain_(T(projection.gain)),
-        high_(kind == Kind::odds ? T(projection.ceiling) : T(1)), given_(static_cast<const T*>(given.const_data_ptr())) {
+        low_(kind == Kind::penalty ? T(1 - projection.ceiling) : T(0)), high_(kind == Kind::share ? T(1) : T(projection.ceiling)), given_(static_cast<const T*>(given.const_data_ptr())) {
     if (gain_)
-      for (int64_t i = 0, count = given.numel(); i < count; ++i) projected_.push_back(kind == Kind::odds ? point(i) / (1 - point(i)) : point(i));
+      for (int64_t i = 0, count = given.numel(); i < count; ++i) projected_.push_back(kind == Kind::share ? point(i) : point(i) / (1 - point(i)));
   }
 
   Coefficient<const T> view() const {
@@ -42,8 +42,8 @@ template <class T> class Table {
   T pulled_back(int64_t i, T grad) const {
     if (!gain_) return grad;
     const T u = given_[i] * gain_, rest = 1 - point(i);
-    if ((u <= 0 && grad > 0) || (u >= high_ && grad < 0)) return 0;
-    return gain_ * (kind_ == Kind::odds ? grad / (rest * rest) : grad);
+    if ((u <= low_ && grad > 0) || (u >= high_ && grad < 0)) return 0;
+    return gain_ * (kind_ == Kind::share ? grad : grad / (rest * rest));
   }
 
   const int64_t rows, sets, heads;
@@ -52,11 +52,11 @@ template <class T> class Table {
  private:
   T point(int64_t i) const {
     const T u = given_[i] * gain_;
-    return u < 0 ? T(0) : u > high_ ? high_ : u;
+    return u < low_ ? low_ : u > high_ ? high_ : u;
   }
 
   const Kind kind_;
-  const T gain_, high_;
+  const T gain_, low_, high_;
   const T* given_;
   std::vector<T> projected_;
 };

@@ -167,18 +167,22 @@ template <class T, int step, bool upper, int... lane> inline Vec<T> runs(Vec<T> 
       a, b, ((lane / step % 2) * W<T> + lane / step / 2 * 2 * step + upper * step + lane % step)...);
 }
 
-template <class T, int step> inline void fold(Vec<T>* rows) {
+template <class T, int step, class F> inline void fold(Vec<T>* rows, F both) {
   if constexpr (step < W<T>) {
     constexpr std::make_integer_sequence<int, W<T>> lanes{};
     for (int row = 0; row < W<T>; row += 2 * step)
-      rows[row] = runs<T, step, false>(rows[row], rows[row + step], lanes) + runs<T, step, true>(rows[row], rows[row + step], lanes);
-    fold<T, 2 * step>(rows);
+      rows[row] = both(runs<T, step, false>(rows[row], rows[row + step], lanes), runs<T, step, true>(rows[row], rows[row + step], lanes));
+    fold<T, 2 * step>(rows, both);
   }
 }
 
-// W vectors to the vector of their sums; W - 1 additions instead of W separate reductions.
+// W vectors to the vector of their sums, or maxima; W - 1 additions instead of W separate reductions.
 template <class T> inline Vec<T> sums(Vec<T>* rows) {
-  fold<T, 1>(rows);
+  fold<T, 1>(rows, [](Vec<T> a, Vec<T> b) { return a + b; });
+  return rows[0];
+}
+template <class T> inline Vec<T> maxima(Vec<T>* rows) {
+  fold<T, 1>(rows, [](Vec<T> a, Vec<T> b) { return maximum<T>(a, b); });
   return rows[0];
 }
 

@@ -6,10 +6,13 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
+from torch_geometric_uotp import ops
 from torch_geometric_uotp.coefficients import Coefficients
 from torch_geometric_uotp.problem import Problem, Solution
-from torch_geometric_uotp.semiring import MAX_PLUS, Semiring
+from torch_geometric_uotp.segments import Segments
+from torch_geometric_uotp.semiring import LOG_SUM_EXP, MAX_PLUS, Semiring
 from torch_geometric_uotp.solvers.base import Solver
+from torch_geometric_uotp.solvers.native import as_given, pool_natively, with_portable
 
 
 class Regularizer(Protocol):
@@ -20,6 +23,7 @@ class Regularizer(Protocol):
     """
 
     rho: float
+    quadratic: bool
 
     def pull(self, dual: Tensor, s: Tensor) -> Tensor:
         """What is taken from the scores in the step for P."""
@@ -35,6 +39,7 @@ class Entropy:
     r""":math:`R(P) = \langle P, \log P - 1 \rangle`, kept whole in the step for S."""
 
     rho = 3.0
+    quadratic = False
 
     def pull(self, dual: Tensor, s: Tensor) -> Tensor:
         return dual
@@ -50,6 +55,7 @@ class Quadratic:
     r""":math:`R(P) = \|P\|_F^2`, split as :math:`\langle P, S \rangle`."""
 
     rho = 1.0
+    quadratic = True
 
     def pull(self, dual: Tensor, s: Tensor) -> Tensor:
         return dual + s
@@ -118,10 +124,19 @@ class BADMM(Solver):
     def solve(self, problem: Problem, ring: Semiring) -> Solution:
         if problem.coefficients.rho is None:
             raise ValueError("BADMM needs coefficients with 'rho' (got none)")
+        if ring is LOG_SUM_EXP and ops.takes(problem.scores):
+            pooled = pool_natively(
+                ops.BADMM, problem, self.num_steps, self.regularizer.quadratic
+            )
+            return with_portable(
+                pooled, problem, lambda p: self._solve_portably(p, LOG_SUM_EXP)
+            )
         if ring is MAX_PLUS:
             # Rounding would tie and part nodes; Sinkhorn's scores stay as they are.
             problem = problem.double()
-        problem = problem.explicit()
+        return self._solve_portably(problem.explicit(), ring)
+
+    def _solve_portably(self, problem: Problem, ring: Semiring) -> Solution:
         state = _start(problem, ring)
         last = self.num_steps - 1
         for k in range(last):
@@ -203,3 +218,35 @@ def _residual(problem: Problem, ring: Semiring, before: State, after: State) -> 
     moved = (after.s - before.s).abs().sum(-1)
     sums = problem.segments.sum(torch.stack([split, moved], -1))
     return sums.amax(-1) / 2
+
+
+def _pool_portably(
+    scores: Tensor,
+    values: Tensor | None,
+    ptr: Tensor,
+    order: Tensor | None,
+    t: Tensor,
+    r_p: Tensor,
+    r_q: Tensor,
+    rho: Tensor,
+    log_p0: Tensor | None,
+    log_q0: Tensor | None,
+    num_steps: int,
+    gain: float,
+    ceiling: float,
+    quadratic: bool,
+) -> Tensor:
+    """The native operator, on its own arguments, by PyTorch's operators.
+
+    The priors, which are where S starts, are normalised already.
+    """
+    segments = Segments.from_places(ptr, order, scores.size(0))
+    coefficients = as_given(Coefficients(t, r_p, r_q, rho), gain, ceiling)
+    values = scores if values is None else values
+    problem = Problem(scores, segments, coefficients, values, log_p0, log_q0)
+    solver = BADMM(num_steps, Quadratic() if quadratic else Entropy())
+    solution = solver._solve_portably(problem.explicit(), LOG_SUM_EXP)
+    return solution.pooled.view(-1, *scores.shape[1:])
+
+
+ops.register(ops.BADMM, _pool_portably)

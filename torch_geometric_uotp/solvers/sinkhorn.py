@@ -5,10 +5,12 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from torch_geometric_uotp import ops
+from torch_geometric_uotp.coefficients import Coefficients
 from torch_geometric_uotp.problem import Problem, Solution
 from torch_geometric_uotp.segments import Segments
 from torch_geometric_uotp.semiring import LOG_SUM_EXP, Semiring
 from torch_geometric_uotp.solvers.base import Solver
+from torch_geometric_uotp.solvers.native import as_given, pool_natively, with_portable
 
 
 @dataclass(frozen=True)
@@ -49,20 +51,11 @@ class Sinkhorn(Solver):
 
     def solve(self, problem: Problem, ring: Semiring) -> Solution:
         if ring is LOG_SUM_EXP and ops.takes(problem.scores):
-            return self._solve_natively(problem)
+            pooled = pool_natively(ops.SINKHORN, problem, self.num_steps)
+            return with_portable(
+                pooled, problem, lambda p: self._solve_portably(p, LOG_SUM_EXP)
+            )
         return self._solve_portably(problem.explicit(), ring)
-
-    def _solve_natively(self, problem: Problem) -> Solution:
-        def portable() -> Solution:
-            return self._solve_portably(problem.explicit(), LOG_SUM_EXP)
-
-        return Solution(
-            pooled=_pool_natively(problem, self.num_steps).flatten(1),
-            segments=problem.segments,
-            heads=problem.scores.size(1),
-            make_plan=lambda: portable().make_plan(),
-            make_residual=lambda: portable().make_residual(),
-        )
 
     def _solve_portably(self, problem: Problem, ring: Semiring) -> Solution:
         a: Tensor | None = None
@@ -119,20 +112,6 @@ def _residual(problem: Problem, ring: Semiring, k: int, b: Tensor) -> Tensor:
     return problem.segments.fill_empty(span / 2, 0)
 
 
-def _pool_natively(problem: Problem, num_steps: int) -> Tensor:
-    heads = problem.scores.size(1)
-    log_q0 = problem.log_q0
-    return ops.sinkhorn(
-        problem.scores,
-        None if problem.values is problem.scores else problem.values,
-        problem.segments,
-        problem.coefficients.expand_heads(heads),
-        problem.log_p0,
-        None if log_q0 is None else log_q0.expand(-1, heads),
-        num_steps,
-    )
-
-
 def _pool_portably(
     scores: Tensor,
     values: Tensor | None,
@@ -149,7 +128,7 @@ def _pool_portably(
 ) -> Tensor:
     """The native operator, on its own arguments, by PyTorch's operators."""
     segments = Segments.from_places(ptr, order, scores.size(0))
-    coefficients = ops.tables(t, r_p, r_q, gain, ceiling)
+    coefficients = as_given(Coefficients(t, r_p, r_q), gain, ceiling)
     problem = Problem.create(scores, segments, coefficients, log_p0, log_q0, values)
     return (
         Sinkhorn(num_steps)
@@ -158,4 +137,4 @@ def _pool_portably(
     )
 
 
-ops.differentiate_sinkhorn(_pool_portably)
+ops.register(ops.SINKHORN, _pool_portably)

@@ -108,13 +108,13 @@ template <class S, class T> Batch<S, T> draw_batch(Draw& draw, Memory& memory) {
   return {scores, values, ptr, order, sets, heads, width, steps, log_p0, log_q0};
 }
 
-// A coefficient for all steps or each, for all sets or each; `most` is its largest value, and its least is 0.
-template <class S, class T> Coefficient<const T> draw_coefficient(Draw& draw, Memory& memory, const Batch<S, T>& batch, double most) {
+// A coefficient for all steps or each, for all sets or each, from `least` to `most` beyond it.
+template <class S, class T> Coefficient<const T> draw_coefficient(Draw& draw, Memory& memory, const Batch<S, T>& batch, double most, double least = 0) {
   const int64_t rows = draw.coin() ? 1 : 1 + draw.below(batch.steps), sets = draw.coin() ? 1 : batch.sets;
   T* value = memory.zeros<T>(rows * sets * batch.heads);
   const double choices[] = {0, 1, -1};  // a limit, or anything between
   const double fixed = draw.one_of(choices);
-  for (int64_t i = 0; i < rows * sets * batch.heads; ++i) value[i] = T(most * (fixed < 0 ? draw.uniform() : fixed));
+  for (int64_t i = 0; i < rows * sets * batch.heads; ++i) value[i] = T(least + most * (fixed < 0 ? draw.uniform() : fixed));
   return {value, rows, sets * batch.heads, sets > 1 ? batch.heads : 0};
 }
 
@@ -148,6 +148,31 @@ template <class S, class T> Memory sinkhorn(const SolverTable<S, T>& table, int6
   return memory;
 }
 
+template <class S, class T> Memory badmm(const SolverTable<S, T>& table, int64_t seed, bool quadratic) {
+  Memory memory;
+  Draw draw(seed);
+  const Batch<S, T> batch = draw_batch<S, T>(draw, memory);
+  const int64_t nodes = batch.ptr[batch.sets], pooled = batch.sets * batch.heads * batch.width, elements = nodes * batch.heads * batch.width;
+  const double sharpness[] = {2, 2, 100};
+  const auto t = draw_coefficient(draw, memory, batch, draw.one_of(sharpness)), r_p = draw_coefficient(draw, memory, batch, 1);
+  const auto r_q = draw_coefficient(draw, memory, batch, 1), rho = draw_coefficient(draw, memory, batch, 3, .3);
+  const Badmm<S, T> problem{batch, t, r_p, r_q, rho, quadratic};
+  const Parallel parallel{run_on_threads, thread_count};
+
+  const BadmmForward<S, T> out{memory.rubbish<T>(pooled), memory.rubbish<T>(batch.steps * pooled), memory.rubbish<T>((batch.steps - 1) * nodes * batch.heads),
+                               memory.rubbish<T>((batch.steps - 1) * batch.sets * batch.heads)};
+  table.badmm_forward(problem, out, parallel);
+
+  const T* grad = draw.numbers<T>(memory, pooled);
+  S* d_scores = memory.rubbish<S>(elements);
+  S* d_values = batch.values ? memory.rubbish<S>(elements) : nullptr;
+  const BadmmBackward<S, T> io{{out.pooled, out.channel_log_sums, out.node_log_sums, out.masses}, grad, d_scores, d_values,
+                               of_every_set(memory, batch, t), of_every_set(memory, batch, r_p), of_every_set(memory, batch, r_q), of_every_set(memory, batch, rho),
+                               batch.log_p0 ? memory.zeros<T>(pooled) : nullptr, batch.log_q0 ? memory.zeros<T>(nodes * batch.heads) : nullptr};
+  table.badmm_backward(problem, io, parallel);
+  return memory;
+}
+
 // ---- the check
 
 template <class F> bool same_bits(const char* name, int64_t seed, F solve) {
@@ -162,7 +187,8 @@ template <class F> bool same_bits(const char* name, int64_t seed, F solve) {
 }
 
 template <class S, class T> bool run(const char* dtype, const SolverTable<S, T>& table, int64_t seed) {
-  return same_bits(dtype, seed, [&] { return sinkhorn(table, seed); });
+  return same_bits(dtype, seed, [&] { return sinkhorn(table, seed); }) && same_bits(dtype, seed, [&] { return badmm(table, seed, false); }) &&
+         same_bits(dtype, seed, [&] { return badmm(table, seed, true); });
 }
 
 }  // namespace

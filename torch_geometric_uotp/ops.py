@@ -66,7 +66,7 @@ BADMM = Operator(
     kept=(0, 1, 2, 3),
     shapes=lambda n, g, h, c, k: (
         (g, h, c),
-        (k, g, h, c),
+        (k + 1, g, h, c),
         (k - 1, n, h),
         (k - 1, g, h),
     ),

@@ -159,7 +159,7 @@ template <class S, class T> Memory badmm(const SolverTable<S, T>& table, int64_t
   const Badmm<S, T> problem{batch, t, r_p, r_q, rho, quadratic};
   const Parallel parallel{run_on_threads, thread_count};
 
-  const BadmmForward<S, T> out{memory.rubbish<T>(pooled), memory.rubbish<T>(batch.steps * pooled), memory.rubbish<T>((batch.steps - 1) * nodes * batch.heads),
+  const BadmmForward<S, T> out{memory.rubbish<T>(pooled), memory.rubbish<T>((batch.steps + 1) * pooled), memory.rubbish<T>((batch.steps - 1) * nodes * batch.heads),
                                memory.rubbish<T>((batch.steps - 1) * batch.sets * batch.heads)};
   table.badmm_forward(problem, out, parallel);
 

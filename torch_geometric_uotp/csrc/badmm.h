@@ -8,10 +8,9 @@ namespace UOTP_ISA {
 
 // An empty set pools to exactly 0.
 template <class S, class T> void clear(const Badmm<S, T>& problem, const BadmmForward<S, T>& out, const Rows<S, T>& rows) {
-  for (int64_t step = 0; step < problem.batch.steps; ++step) {
+  for (int64_t step = 0; step <= problem.batch.steps; ++step)
     for (int64_t column = 0; column < rows.width; ++column) of_step(problem, rows, out.channel_log_sums, step)[column] = 0;
-    if (step + 1 < problem.batch.steps) mass_of(problem, rows, out.masses, step) = 0;
-  }
+  for (int64_t step = 0; step + 1 < problem.batch.steps; ++step) mass_of(problem, rows, out.masses, step) = 0;
   for (int64_t column = 0; column < rows.width; ++column) rows.of_set(out.pooled)[column] = 0;
 }
 

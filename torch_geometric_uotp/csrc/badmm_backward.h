@@ -53,11 +53,11 @@ template <class S, class T, bool quadratic> class BadmmBackwardSet {
 
   void start() {
     of_.start();
-    for (int64_t k = 0; k <= last_; ++k) {
+    for (int64_t k = 0; k <= of_.steps; ++k) {
       for_columns<T>(rows_.width, [&](int64_t at, int lanes) {
         store(of_.channels.at(of_.channels.r, k) + at, load(of_step(of_.problem, rows_, io_.kept.channel_log_sums, k) + at, lanes));
       });
-      if (k == last_) break;
+      if (k >= last_) continue;
       of_.masses[k] = mass_of(of_.problem, rows_, io_.kept.masses, k);
       of_.set_channels(k);
     }

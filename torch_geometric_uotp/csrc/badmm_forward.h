@@ -7,7 +7,7 @@
 namespace uotp {
 namespace UOTP_ISA {
 
-constexpr int64_t kState = 1 << 22;  // numbers that are kept of the elements of a set between sweeps
+constexpr int64_t kState = 1 << 22;  // numbers that are kept, at most, of the elements of a set between sweeps
 
 // result = the largest of term(row, column) in each row
 template <class T, class F> inline void row_maxima(int count, int64_t width, PerNode<T>& result, F term) {
@@ -92,15 +92,21 @@ template <class S, class T, bool quadratic> class BadmmForwardSet {
         total.keep(part + at, rows_.padded);
       });
     });
+    finish_columns(k);
+    if (k < last_) of_.set_channels(k);
+  }
+
+  void finish_columns(int64_t k) {
     for_columns<T>(rows_.width, [&](int64_t at, int lanes) {
       LogSum<T> sum = LogSum<T>::at(partial_ + at, rows_.padded);
       for (int64_t chunk = 1; chunk < rows_.chunks(); ++chunk) sum.merge(LogSum<T>::at(partial_ + chunk * part() + at, rows_.padded));
       sum.keep(partial_ + at, rows_.padded);
-      const Vec<T> r = sum.log();
+      const Vec<T> rest = log2<T>(sum.mass), r = k < last_ ? sum.most + rest : sum.most;
       store(of_.channels.at(of_.channels.r, k) + at, first<T>(lanes) ? r : Vec<T>{});
       store(of_step(of_.problem, rows_, out_.channel_log_sums, k) + at, r, lanes);
+      // Weights of the output are taken from the two, one after the other: their sum would be rounded to the last place of the larger.
+      if (k == last_) store(of_step(of_.problem, rows_, out_.channel_log_sums, k + 1) + at, rest, lanes);
     });
-    if (k < last_) of_.set_channels(k);
   }
 
   // c of step k, and the mass of S.

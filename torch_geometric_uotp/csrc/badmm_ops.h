@@ -22,7 +22,7 @@ inline std::tuple<Tensor, Tensor, Tensor, Tensor> badmm_forward(
   const Arguments arguments{x, values, ptr, order, t, r_p, r_q, log_p0, log_q0, num_steps, {gain, ceiling}};
   arguments.check(), arguments.check_coefficient(rho, "rho");
   const int64_t sets = arguments.sets(), heads = arguments.heads(), width = arguments.width();
-  Tensor pooled = arguments.empty({sets, heads, width}), channel_log_sums = arguments.empty({num_steps, sets, heads, width});
+  Tensor pooled = arguments.empty({sets, heads, width}), channel_log_sums = arguments.empty({num_steps + 1, sets, heads, width});
   Tensor node_log_sums = arguments.empty({num_steps - 1, x.size(0), heads}), masses = arguments.empty({num_steps - 1, sets, heads});
   for_dtype(x, [&](const auto& table, auto stored, auto computed) {
     using S = decltype(stored);
@@ -45,7 +45,7 @@ inline std::tuple<Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor
     check_tensor(tensor, name, arguments.compute()), check_sizes(tensor, name, sizes);
   };
   check(grad, "grad", {sets, heads, width}), check(pooled, "pooled", {sets, heads, width});
-  check(channel_log_sums, "channel_log_sums", {num_steps, sets, heads, width});
+  check(channel_log_sums, "channel_log_sums", {num_steps + 1, sets, heads, width});
   check(node_log_sums, "node_log_sums", {num_steps - 1, x.size(0), heads}), check(masses, "masses", {num_steps - 1, sets, heads});
   Tensor d_x = allocate_like(x), d_values = values ? allocate_like(x) : arguments.empty({0});
   Tensor d_t = allocate_like(t), d_r_p = allocate_like(r_p), d_r_q = allocate_like(r_q), d_rho = allocate_like(rho);

@@ -49,7 +49,6 @@ template <class T> struct LogSum {
     const Vec<T> next = maximum<T>(most, other.most), mine = exp2_capped<T>(most - next), theirs = exp2_capped<T>(other.most - next);
     mass = mass * mine + other.mass * theirs, moment = moment * mine + other.moment * theirs, most = next;
   }
-  Vec<T> log() const { return most + log2<T>(mass); }
   void keep(T* part, int64_t stride) const { store(part, most), store(part + stride, mass), store(part + 2 * stride, moment); }
   static LogSum at(const T* part, int64_t stride) { return {load(part), load(part + stride), load(part + 2 * stride)}; }
 };
@@ -103,7 +102,7 @@ template <class S, class T, bool quadratic> class BadmmRecursion {
   // Cuts what it needs out of the set's memory.
   void carve(Carver<T>& carver) {
     coefficient = reinterpret_cast<BadmmStep<T>*>(carver.take(steps * int64_t(sizeof(BadmmStep<T>) / sizeof(T))));
-    channels = {rows.padded, carver.take(rows.padded), carver.take(steps * rows.padded), carver.take(steps * rows.padded),
+    channels = {rows.padded, carver.take(rows.padded), carver.take((steps + 1) * rows.padded), carver.take(steps * rows.padded),
                 carver.take(steps * rows.padded), carver.take((steps + 1) * rows.padded)};
     masses = carver.take(steps);
     const int64_t count = round_up(rows.count, W<T>);
@@ -231,7 +230,7 @@ template <class S, class T, bool quadratic> class BadmmRecursion {
   T* masses;
 };
 
-// What is kept of a set, [K - 1, G, heads] and [K, G, D].
+// What is kept of a set, [K - 1, G, heads] and [K + 1, G, D].
 template <class S, class T, class P> inline P* of_step(const Badmm<S, T>& problem, const Rows<S, T>& rows, P* channel_log_sums, int64_t step) {
   return rows.of_set(channel_log_sums + step * problem.batch.sets * rows.stride);
 }

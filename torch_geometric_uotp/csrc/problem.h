@@ -58,7 +58,7 @@ template <class S, class T> struct Badmm {
 // Logarithms are to the base 2.
 template <class S, class T> struct BadmmForward {
   T* pooled;              // [G, D]
-  T* channel_log_sums;    // [K, G, D]: r of each step
+  T* channel_log_sums;    // [K + 1, G, D]: r of each step, that of the last as its largest term and the rest
   T* node_log_sums;       // [K - 1, N, heads]: c
   T* masses;              // [K - 1, G, heads]: what S is divided by
 };

@@ -4,9 +4,9 @@ import torch
 from torch_geometric_uotp.projection import (
     GAIN,
     LARGEST,
-    SHARPEST,
     Projection,
     ProjectToIntervals,
+    sharpest,
 )
 
 
@@ -21,7 +21,7 @@ def test_gradients_point_inwards_at_the_bounds() -> None:
 
 def test_points_become_coefficients() -> None:
     points = [torch.tensor([[u / GAIN]]) for u in (0.75, 0.5, 0.9, 0.2)]
-    t, r_p, r_q, rho, hard = Projection(SHARPEST)(*points)
+    t, r_p, r_q, rho, hard = Projection(sharpest())(*points)
     found = [value.item() for value in (t, r_p, r_q, rho)]
     assert found == pytest.approx([3, 0.5, 0.9, 0.25])
     assert hard is None
@@ -31,5 +31,5 @@ def test_a_point_at_the_end_is_an_infinite_t_if_it_may_be() -> None:
     points = [torch.tensor([[0.5, 1.0]]) / GAIN] * 3
     *_, hard = Projection(1.0)(*points, None)
     assert hard.tolist() == [False, True]
-    finite = Projection(SHARPEST)(*points, None)
+    finite = Projection(sharpest())(*points, None)
     assert finite[0].tolist() == [[1.0, pytest.approx(LARGEST)]]

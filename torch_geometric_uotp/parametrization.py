@@ -7,7 +7,14 @@ from torch import Tensor
 from torch.nn import Module, Parameter
 
 from torch_geometric_uotp.coefficients import Coefficients
-from torch_geometric_uotp.projection import GAIN, LARGEST, SHARPEST, Projection
+from torch_geometric_uotp.projection import (
+    GAIN,
+    LARGEST,
+    Projection,
+    ProjectToIntervals,
+    odds,
+    sharpest,
+)
 
 
 class CoefficientHolder(Module):
@@ -101,7 +108,6 @@ class LearnedCoefficients(CoefficientHolder):
                 f"for each of {rows['t']})"
             )
         self.start = start
-        self.sharpest = SHARPEST if start.hard is None else 1.0
         for name, point in _points(start).items():
             table = torch.empty(max(rows[name], 1), point.size(1), dtype=_table_dtype())
             if rows[name] > 0:
@@ -128,9 +134,64 @@ class LearnedCoefficients(CoefficientHolder):
         """
         rho = None if self.start.rho is None else self.rho.to(dtype)
         t, r_p, r_q = (table.to(dtype) for table in (self.t, self.r_p, self.r_q))
-        projection = Projection(self.sharpest)
+        projection = Projection(sharpest() if self.start.hard is None else 1.0)
         stored = Coefficients(t, r_p, r_q, rho, projection=projection)
         return stored if self.start.hard is None else stored.explicit()
+
+
+class FixedWeight(CoefficientHolder):
+    r"""A weight of each head that does not learn, held as a buffer.
+
+    Args:
+        start (torch.Tensor): Its values, of shape [H].
+    """
+
+    weight: Tensor
+
+    def __init__(self, start: Tensor) -> None:
+        super().__init__()
+        self.register_buffer("weight", start.to(_table_dtype()))
+
+    def reset_parameters(self) -> None:
+        """Do nothing: there is nothing to reset."""
+
+    def forward(self, dtype: torch.dtype) -> Tensor:
+        """The weight in a floating-point type, of shape [H]."""
+        return self.weight.to(dtype)
+
+
+class LearnedWeight(CoefficientHolder):
+    r"""A weight of each head, from 0 to 1024, that learns.
+
+    It is stored like the coefficients, as the point u / 4 with
+    :math:`u = \alpha / (1 + \alpha)`: see :class:`LearnedCoefficients`.
+
+    Args:
+        name (str): What errors call it.
+        start (torch.Tensor): Its initial values, of shape [H].
+
+    Raises:
+        ValueError: If one of them is beyond 1024.
+    """
+
+    def __init__(self, name: str, start: Tensor) -> None:
+        super().__init__()
+        _check_finite_start(name, start)
+        self.start = start
+        self.weight = Parameter(torch.empty(start.size(0), dtype=_table_dtype()))
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """Go back to the initial values."""
+        with torch.no_grad():
+            self.weight.copy_(self.start / (1 + self.start) / GAIN)
+
+    def forward(self, dtype: torch.dtype) -> Tensor:
+        """The weight in a floating-point type, of shape [H]."""
+        (u,) = ProjectToIntervals.apply(  # type: ignore[no-untyped-call]
+            ((0.0, sharpest()),), self.weight.to(dtype)
+        )
+        return odds(u)
 
 
 def _points(start: Coefficients) -> dict[str, Tensor]:
@@ -149,7 +210,7 @@ def _points(start: Coefficients) -> dict[str, Tensor]:
 
 def _check_finite_start(name: str, values: Tensor) -> None:
     if bool((values > LARGEST).any()):
-        inverse = "at most" if name == "rho" else "0, or at least the inverse of"
+        inverse = "0, or at least the inverse of" if name == "alpha0" else "at most"
         raise ValueError(
             f"a learned '{name}' must start at {inverse} {LARGEST:g} (got a "
             f"value that asks for {values.max():g}; with learn=False it may)"

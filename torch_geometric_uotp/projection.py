@@ -6,18 +6,17 @@ from typing import Any
 import torch
 from torch import Tensor
 
+# Integers, where autograd functions use them: dynamic shapes make symbols of floats
+# outside a function, and torch.compile then fails at the second use.
 # An optimiser like Adam moves a parameter by its learning rate a step, whatever
 # the gradient. At a rate of 1e-3, coordinates cross [0, 1] in 250 steps.
-# (An integer, since dynamic shapes make symbols of floats outside a function, and
-# torch.compile then fails where a second autograd function uses them.)
 GAIN = 4
 # A learned t or rho stays below this, and rho above its inverse.
-LARGEST = 1024.0
-SHARPEST = LARGEST / (1 + LARGEST)
+LARGEST = 1024
 # Where heads of infinite t borrow the gradient of their coefficients: soft
 # enough for it not to underflow. t / (1 + t) is exact in floating point.
 BORROWED_T = 15.0
-UNIT = (0.0, 1.0)
+UNIT = (0, 1)
 
 Interval = tuple[float, float]
 
@@ -66,7 +65,7 @@ class Projection:
         """t, r_p, r_q and rho, and which heads have an infinite t, if any may."""
         intervals, tables = [(0.0, self.ceiling), UNIT, UNIT], [t, r_p, r_q]
         if rho is not None:
-            intervals.append((1 - SHARPEST, SHARPEST))
+            intervals.append((1 - sharpest(), sharpest()))
             tables.append(rho)
         u, r_p, r_q, *v = ProjectToIntervals.apply(  # type: ignore[no-untyped-call]
             tuple(intervals), *tables
@@ -74,7 +73,17 @@ class Projection:
         hard = None
         if self.ceiling == 1:
             u, hard = _borrow(u)
-        return _odds(u), r_p, r_q, _odds(v[0]) if v else None, hard
+        return odds(u), r_p, r_q, odds(v[0]) if v else None, hard
+
+
+def sharpest() -> float:
+    """The point that stands for ``LARGEST``."""
+    return LARGEST / (1 + LARGEST)
+
+
+def odds(u: Tensor) -> Tensor:
+    """What a point stands for."""
+    return u / (1 - u)
 
 
 def _inwards(x: Tensor, grad: Tensor, low: float, high: float) -> Tensor:
@@ -87,7 +96,3 @@ def _borrow(u: Tensor) -> tuple[Tensor, Tensor]:
     at_limit = u.detach() >= 1
     borrowed = BORROWED_T / (1 + BORROWED_T) + (u - u.detach())
     return torch.where(at_limit, borrowed, u), at_limit[0]
-
-
-def _odds(u: Tensor) -> Tensor:
-    return u / (1 - u)

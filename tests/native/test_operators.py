@@ -9,7 +9,7 @@ from torch import Tensor
 
 from torch_geometric_uotp import ops
 from torch_geometric_uotp.operators import Operator
-from torch_geometric_uotp.projection import GAIN, SHARPEST
+from torch_geometric_uotp.projection import GAIN, sharpest
 from torch_geometric_uotp.segments import Segments
 from torch_geometric_uotp.solvers import badmm, sinkhorn
 
@@ -77,7 +77,7 @@ def draw(
     }
     doubles = {n: None if f is None else f.double() for n, f in named.items()}
     doubles |= {"ptr": ptr, "order": order}
-    numbers = [GAIN, SHARPEST] if seed % 4 == 3 else [0.0, 0.0]
+    numbers = [GAIN, sharpest()] if seed % 4 == 3 else [0.0, 0.0]
     tensors = [doubles[name] for name in native.operator.tensors]
     grad = torch.randn(sets, heads, channels, dtype=torch.double)
     return [*tensors, steps, *numbers, *native.options], grad

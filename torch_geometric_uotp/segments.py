@@ -154,6 +154,16 @@ class Segments:
             return self.ptr.diff()
         return self.reduction.sum(torch.ones_like(self.index))
 
+    def places(self) -> tuple[Tensor, Tensor | None]:
+        """Boundaries [G + 1] of the sorted batch, and the node [N] at each place.
+
+        Nodes known to be sorted need no places; see :meth:`from_places`.
+        """
+        if self.ptr is not None:
+            return self.ptr, None
+        ends = self.counts.cumsum(0)
+        return torch.cat([ends.new_zeros(1), ends]), self.index.argsort(stable=True)
+
     def gather(self, x: Tensor) -> Tensor:
         """Give each node its set's row: [G, ...] to [N, ...]."""
         return x.index_select(0, self.index)

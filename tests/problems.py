@@ -89,27 +89,41 @@ def _divergence(mass: Tensor, log_prior: Tensor) -> Tensor:
 
 
 def minimiser(problem: Problem, alphas: Alphas, quadratic: bool) -> Tensor:
-    """The optimal plan [N, C] of a problem of one set and head, by SciPy.
+    """The optimal plan [N, C] of a problem of one set and head, by SciPy."""
+    start = torch.zeros_like(problem.scores[:, 0])
+    return descend(lambda plan: objective(plan, problem, alphas, quadratic), start)
+
+
+def similarity(plan: Tensor, scores: Tensor) -> Tensor:
+    """The structural term of a plan [N, C], from the matrices it is stated with."""
+    of_nodes, of_channels = scores @ scores.T, scores.T @ scores
+    of_nodes, of_channels = of_nodes / of_nodes.max(), of_channels / of_channels.max()
+    return (of_nodes @ plan @ of_channels * plan).sum()
+
+
+def descend(
+    function: Callable[[Tensor], Tensor], start: Tensor, gradient: float = 1e-11
+) -> Tensor:
+    """The plan [N, C] downhill of softmax(start), by SciPy.
 
     The simplex is parametrised by a softmax, over which Newton's method with a
-    trust region minimises.
+    trust region minimises, until the gradient is that small.
     """
-    shape = problem.scores[:, 0].shape
+    shape = start.shape
 
     def value(logits: Tensor) -> Tensor:
-        plan = logits.softmax(0).view(shape)
-        return objective(plan, problem, alphas, quadratic)
+        return function(logits.softmax(0).view(shape))
 
     def of_array(function: Callable[[Tensor], Tensor]) -> Callable[..., np.ndarray]:
         return lambda logits: function(torch.from_numpy(logits)).numpy()
 
     result = minimize(
         of_array(value),
-        np.zeros(shape.numel()),
+        start.flatten().numpy(),
         method="trust-exact",
         jac=of_array(torch.func.grad(value)),
         hess=of_array(torch.func.hessian(value)),
-        options={"gtol": 1e-11, "maxiter": 2_000},
+        options={"gtol": gradient, "maxiter": 2_000},
     )
     return torch.from_numpy(result.x).softmax(0).view(shape)
 

@@ -2,7 +2,7 @@ r"""Pooling as unbalanced optimal transport."""
 
 import math
 from dataclasses import replace
-from typing import Any
+from typing import Any, Self
 
 import torch
 from torch import Tensor
@@ -130,7 +130,7 @@ class UOTPAggregation(Aggregation):
         start = Coefficients.from_alphas(alpha0, alpha1, alpha2, rho)
         start = start.expand(1 if share_steps else num_steps, heads)
         self.coefficient = (
-            LearnedCoefficients(start, self._rows(share_steps))
+            LearnedCoefficients(start, self._rows(share_steps, normalize))
             if learn
             else FixedCoefficients(start)
         )
@@ -145,7 +145,7 @@ class UOTPAggregation(Aggregation):
         )
 
     @classmethod
-    def like(cls, name: str, channels: int, **kwargs: Any) -> "UOTPAggregation":
+    def like(cls, name: str, channels: int, **kwargs: Any) -> Self:
         """A layer that now is a conventional pooling, and learns from there.
 
         Args:
@@ -243,8 +243,8 @@ class UOTPAggregation(Aggregation):
         segments = Segments.build(nodes.size(0), index, ptr, dim_size, x.device)
         return self._solve(nodes, segments, node_prior)
 
-    def _rows(self, share_steps: bool) -> dict[str, int]:
-        rows = self.solver.rows(self.channels // self.heads, self.normalize)
+    def _rows(self, share_steps: bool, normalize: bool) -> dict[str, int]:
+        rows = self.solver.rows(self.channels // self.heads, normalize)
         if share_steps:
             return {name: min(row, 1) for name, row in rows.items()}
         return rows
@@ -319,14 +319,12 @@ class UOTPAggregation(Aggregation):
         return logits.expand(*nodes.shape[:-1], self.heads).flatten(1)
 
     def __repr__(self) -> str:
-        solver = type(self.solver).__name__.lower()
         table = ", ".join(
             f"{name}={_readable(value)}" for name, value in self.coefficients().items()
         )
         return (
-            f"{type(self).__name__}({self.channels}, solver={solver}, "
-            f"num_steps={self.solver.num_steps}, heads={self.heads}, "
-            f"node_prior={self.node_prior}, {table})"
+            f"{type(self).__name__}({self.channels}, solver={self.solver}, "
+            f"heads={self.heads}, node_prior={self.node_prior}, {table})"
         )
 
 

@@ -33,6 +33,9 @@ class Solver(ABC):
             return soft
         return _join(problem, self.solve(problem, MAX_PLUS), soft)
 
+    def __str__(self) -> str:
+        return f"{type(self).__name__.lower()}, num_steps={self.num_steps}"
+
     @abstractmethod
     def rows(self, channels: int, normalize: bool) -> dict[str, int]:
         """How many steps' values of each coefficient the output depends on.

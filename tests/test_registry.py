@@ -9,7 +9,12 @@ from torch_geometric.nn import GIN, GCNConv, SAGEConv
 from torch_geometric.nn.aggr import DegreeScalerAggregation, MultiAggregation
 from torch_geometric.nn.resolver import aggregation_resolver
 
-from torch_geometric_uotp import UOTPAggregation, register
+from torch_geometric_uotp import (
+    HierarchicalUOTPAggregation,
+    ROTPAggregation,
+    UOTPAggregation,
+    register,
+)
 
 EDGES = torch.tensor([[0, 1, 2, 3, 0, 4], [1, 0, 3, 2, 4, 4]])
 
@@ -21,6 +26,16 @@ def test_found_by_name(name: str) -> None:
     layer = aggregation_resolver(name, channels=8, heads=2)
     assert isinstance(layer, UOTPAggregation)
     assert (layer.channels, layer.heads) == (8, 2)
+
+
+@pytest.mark.parametrize(
+    ("name", "layer"),
+    [("rotp", ROTPAggregation), ("hierarchicaluotp", HierarchicalUOTPAggregation)],
+)
+def test_other_layers_found_by_name(name: str, layer: type) -> None:
+    assert type(aggregation_resolver(name, channels=8)) is layer
+    conv = SAGEConv(8, 5, aggr=name, aggr_kwargs={"channels": 8})
+    trains(conv, conv(torch.randn(6, 8), EDGES))
 
 
 def test_registering_again_is_harmless() -> None:
@@ -68,11 +83,11 @@ def test_in_degree_scaler_aggregation() -> None:
     trains(aggr, out)
 
 
-def graphgym_head(width: int) -> torch.nn.Module:
+def graphgym_head(width: int, pooling: str = "uotp") -> torch.nn.Module:
     graphgym = pytest.importorskip("torch_geometric.graphgym")
     pytest.importorskip("yacs", reason="GraphGym needs yacs")
     graphgym.set_cfg(graphgym.cfg)
-    graphgym.cfg.model.graph_pooling = "uotp"
+    graphgym.cfg.model.graph_pooling = pooling
     graphgym.cfg.gnn.dim_inner = width
     from torch_geometric.graphgym.models.head import GNNGraphHead
 
@@ -88,6 +103,14 @@ def test_in_graphgym_each_model_has_its_own() -> None:
     assert prediction.shape == (2, 3)
     trains(head, prediction)
     assert other.pooling_fun.coefficient.t.grad is None
+
+
+@pytest.mark.parametrize(
+    ("pooling", "layer"),
+    [("rotp", ROTPAggregation), ("hierarchicaluotp", HierarchicalUOTPAggregation)],
+)
+def test_other_layers_in_graphgym(pooling: str, layer: type) -> None:
+    assert isinstance(graphgym_head(8, pooling).pooling_fun, layer)
 
 
 def test_in_graphgym_beside_its_own_poolings() -> None:

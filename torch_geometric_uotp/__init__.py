@@ -1,7 +1,11 @@
 r"""Global pooling as unbalanced optimal transport, for PyTorch Geometric."""
 
 from torch_geometric_uotp import plot
-from torch_geometric_uotp.aggr import UOTPAggregation
+from torch_geometric_uotp.aggr import (
+    HierarchicalUOTPAggregation,
+    ROTPAggregation,
+    UOTPAggregation,
+)
 from torch_geometric_uotp.functional import uotp_pool
 from torch_geometric_uotp.global_pool import GlobalPool
 from torch_geometric_uotp.nearest import nearest_pooling
@@ -15,7 +19,9 @@ __version__ = "0.1.0"
 
 __all__ = [
     "GlobalPool",
+    "HierarchicalUOTPAggregation",
     "Problem",
+    "ROTPAggregation",
     "Solution",
     "UOTPAggregation",
     "UOTPPool2d",

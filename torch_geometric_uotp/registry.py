@@ -8,9 +8,17 @@ from typing import Any
 import torch_geometric.nn.aggr
 from torch_geometric.nn.aggr import Aggregation
 
-from torch_geometric_uotp.aggr import UOTPAggregation
+from torch_geometric_uotp.aggr import (
+    HierarchicalUOTPAggregation,
+    ROTPAggregation,
+    UOTPAggregation,
+)
 
-LAYERS: dict[str, type[UOTPAggregation]] = {"uotp": UOTPAggregation}
+LAYERS: dict[str, type[Aggregation]] = {
+    "uotp": UOTPAggregation,
+    "rotp": ROTPAggregation,
+    "hierarchicaluotp": HierarchicalUOTPAggregation,
+}
 
 
 class PoolingFactories(dict[str, Any]):
@@ -60,7 +68,7 @@ def _register_with_graphgym() -> None:
     graphgym.pooling_dict = PoolingFactories(graphgym.pooling_dict, factories)
 
 
-def _configured(layer: type[UOTPAggregation]) -> Callable[[], Aggregation]:
+def _configured(layer: type[Aggregation]) -> Callable[[], Aggregation]:
     def make() -> Aggregation:
         from torch_geometric.graphgym.config import cfg
 

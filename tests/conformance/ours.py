@@ -3,7 +3,11 @@
 from typing import Any
 
 from tests.conformance.case import Case
-from torch_geometric_uotp import UOTPAggregation
+from torch_geometric_uotp import (
+    HierarchicalUOTPAggregation,
+    ROTPAggregation,
+    UOTPAggregation,
+)
 
 
 def _case(name: str, exempt: dict[str, str] | None = None, **kwargs: Any) -> Case:
@@ -17,6 +21,18 @@ def _like(name: str) -> Case:
         f"UOTP like {name}",
         lambda channels: UOTPAggregation.like(name, channels),
         at_bounds=("coefficient.", "size_scaling."),
+    )
+
+
+def _structural(name: str, **kwargs: Any) -> Case:
+    """In fewer steps, since compiling takes as long as there are steps."""
+    return Case(name, lambda channels: ROTPAggregation(channels, num_steps=2, **kwargs))
+
+
+def _hierarchical(name: str, **kwargs: Any) -> Case:
+    return Case(
+        name,
+        lambda channels: HierarchicalUOTPAggregation(channels, num_steps=2, **kwargs),
     )
 
 
@@ -39,5 +55,32 @@ CASES = [
     _case("UOTP BADMM attention prior", solver="badmm", node_prior="attention"),
     _case("UOTP Sinkhorn fixed", learn=False, alpha0=0.1),
     _case("UOTP Sinkhorn unnormalised", UNNORMALIZED, normalize=False),
+    _structural("ROTP Sinkhorn"),
+    _structural("ROTP BADMM entropy per step", solver="badmm", share_steps=False),
+    _structural(
+        "ROTP BADMM quadratic 2 heads attention",
+        solver="badmm",
+        regularizer="quadratic",
+        heads=2,
+        node_prior="attention",
+    ),
+    _hierarchical("hierarchical UOTP gated", weights="gated"),
+    Case(
+        "hierarchical UOTP of UOTP",
+        lambda channels: HierarchicalUOTPAggregation(
+            channels,
+            [
+                UOTPAggregation(channels, num_steps=2),
+                UOTPAggregation(channels, heads=2),
+            ],
+            num_steps=2,
+            heads=2,
+        ),
+    ),
+    Case(
+        "hierarchical UOTP like mixed",
+        lambda channels: HierarchicalUOTPAggregation.like("mixed", channels),
+        at_bounds=("combine.coefficient.",),
+    ),
     *map(_like, ("mean", "max", "sum", "softmax", "attention")),
 ]

@@ -1,0 +1,144 @@
+import pytest
+import torch
+from torch import Tensor
+from torch.nn import Linear, Module
+from torch_geometric.nn.aggr import (
+    MaxAggregation,
+    MeanAggregation,
+    Set2Set,
+    SumAggregation,
+)
+
+from tests.aggr.test_uotp import INDEX, nodes
+from torch_geometric_uotp import HierarchicalUOTPAggregation, UOTPAggregation
+from torch_geometric_uotp.aggr.hierarchical import GatedWeights, SharedWeights
+
+
+def gradients(out: Tensor, inputs: list[Tensor]) -> tuple[Tensor, ...]:
+    weight = torch.linspace(-1, 1, out.numel()).view_as(out)
+    return torch.autograd.grad((out * weight).sum(), inputs)
+
+
+@pytest.mark.parametrize("heads", [1, 2])
+@pytest.mark.parametrize("learn", [True, False])
+def test_is_exactly_mixed_pooling(learn: bool, heads: int) -> None:
+    layer = HierarchicalUOTPAggregation.like("mixed", 6, learn=learn, heads=heads)
+    logits = torch.randn(2, heads)
+    with torch.no_grad():
+        layer.weights.logits.copy_(logits)
+    x, free = nodes().requires_grad_(), logits.requires_grad_()
+    omega = (free[1] - free[0]).sigmoid().repeat_interleave(6 // heads)
+    mean, maximum = MeanAggregation()(x, INDEX), MaxAggregation()(x, INDEX)
+    expected = omega * maximum + (1 - omega) * mean
+    found = layer(x, INDEX)
+    torch.testing.assert_close(found, expected)
+    torch.testing.assert_close(
+        gradients(found, [x, layer.weights.logits]), gradients(expected, [x, free])
+    )
+
+
+def test_is_exactly_gated_pooling() -> None:
+    layer = HierarchicalUOTPAggregation.like("gated", 6, learn=False)
+    gate = torch.randn(6)
+    with torch.no_grad():
+        layer.weights.weight[1, 0] = gate
+    x, free = nodes().requires_grad_(), gate.requires_grad_()
+    omega = (SumAggregation()(x, INDEX) @ free).sigmoid().unsqueeze(-1)
+    mean, maximum = MeanAggregation()(x, INDEX), MaxAggregation()(x, INDEX)
+    expected = omega * maximum + (1 - omega) * mean
+    found = layer(x, INDEX)
+    torch.testing.assert_close(found, expected)
+    of_x, of_gate = gradients(found, [x, layer.weights.weight])
+    torch.testing.assert_close((of_x, of_gate[1, 0]), gradients(expected, [x, free]))
+
+
+def test_is_the_transport_of_any_poolings() -> None:
+    gate = Linear(6, 1)
+    attention = UOTPAggregation.like("attention", 6, node_prior=gate)
+    poolings = ["sum", MeanAggregation(), "uotp", attention]
+    layer = HierarchicalUOTPAggregation(6, poolings, alpha0=0.4, heads=2)
+    with torch.no_grad():
+        layer.weights.logits.copy_(torch.randn(4, 2))
+    x = nodes()
+    outputs = [pooling(x, INDEX) for pooling in layer.poolings]
+    combine = UOTPAggregation(6, alpha0=0.4, heads=2)
+    for number in (0, 1, 2, 4):
+        ways = torch.stack([output[number] for output in outputs])
+        prior = layer.weights.logits.exp()
+        torch.testing.assert_close(
+            layer(x, INDEX)[number], combine(ways, node_prior=prior)[0]
+        )
+
+
+class FirstOnly(Module):
+    """All weight on the first pooling, whatever the set."""
+
+    def forward(self, nodes: Tensor, segments) -> Tensor:
+        logits = nodes.new_tensor([[0.0], [-1e4]])
+        return logits.expand(segments.num_sets, *nodes.shape[1:-1], 2, 1)
+
+
+def test_weights_may_be_a_module() -> None:
+    layer = HierarchicalUOTPAggregation.like("mixed", 6, weights=FirstOnly())
+    x = nodes()
+    torch.testing.assert_close(layer(x, INDEX), MeanAggregation()(x, INDEX))
+
+
+def test_empty_sets_are_0_whatever_the_poolings_say() -> None:
+    class Ones(MeanAggregation):
+        def forward(self, x, index=None, ptr=None, dim_size=None, dim=-2):
+            return super().forward(x, index, ptr, dim_size, dim) + 1
+
+    out = HierarchicalUOTPAggregation(6, [Ones(), "max"])(nodes(), INDEX, dim_size=7)
+    assert out[[3, 5, 6]].eq(0).all()
+    assert out[[0, 1, 2, 4]].ne(0).all()
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"), [("mixed", SharedWeights), ("gated", GatedWeights)]
+)
+def test_starts_even_and_goes_back(name: str, kind: type) -> None:
+    layer = HierarchicalUOTPAggregation.like(name, 6)
+    assert isinstance(layer.weights, kind)
+    x = nodes()
+    expected = (MeanAggregation()(x, INDEX) + MaxAggregation()(x, INDEX)) / 2
+    torch.testing.assert_close(layer(x, INDEX), expected)
+    with torch.no_grad():
+        for parameter in layer.parameters():
+            parameter.add_(torch.rand_like(parameter) / 8)
+    assert not layer(x, INDEX).allclose(expected)
+    layer.reset_parameters()
+    torch.testing.assert_close(layer(x, INDEX), expected)
+
+
+def test_repr() -> None:
+    layer = HierarchicalUOTPAggregation(6, ["mean", "max"], weights="gated")
+    assert repr(layer).startswith(
+        "HierarchicalUOTPAggregation(6, poolings=[MeanAggregation(), MaxAggregation()],"
+        " weights=GatedWeights"
+    )
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"weights": "learned"}, r"'weights' must be one of \['gated', .*'learned'"),
+        ({"node_prior": "attention"}, "'weights' are the node prior"),
+        ({"poolings": []}, "'poolings' .*got none"),
+        ({"heads": 4}, "multiple of 'heads'"),
+    ],
+)
+def test_bad_arguments_are_named(arguments: dict, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        HierarchicalUOTPAggregation(6, **arguments)
+
+
+def test_unknown_poolings_are_named() -> None:
+    with pytest.raises(ValueError, match=r"\['gated', 'mixed'\] .got 'tree'"):
+        HierarchicalUOTPAggregation.like("tree", 6)
+
+
+def test_poolings_of_another_width_are_named() -> None:
+    layer = HierarchicalUOTPAggregation(6, ["mean", Set2Set(6, 2)])
+    with pytest.raises(ValueError, match=r"6 channels .got 12 from Set2Set"):
+        layer(nodes(), INDEX.sort().values)

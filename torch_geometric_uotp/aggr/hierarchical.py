@@ -1,0 +1,254 @@
+r"""Several poolings, combined by a transport between their outputs."""
+
+import math
+from collections.abc import Sequence
+from typing import Any, Self
+
+import torch
+from torch import Tensor
+from torch.nn import Module, ModuleList, Parameter
+from torch.nn.functional import linear
+from torch_geometric.nn.aggr import Aggregation
+from torch_geometric.nn.resolver import aggregation_resolver
+
+from torch_geometric_uotp.aggr.uotp import UOTPAggregation
+from torch_geometric_uotp.precision import promote
+from torch_geometric_uotp.segments import Segments
+
+
+class Combination(UOTPAggregation):
+    """A transport whose node prior is given by its logarithm, up to a constant."""
+
+    def _log_node_prior(
+        self, nodes: Tensor, node_prior: Tensor | None, dtype: torch.dtype
+    ) -> Tensor | None:
+        return None if node_prior is None else node_prior.flatten(1)
+
+
+class SharedWeights(Module):
+    """One weight of each of M poolings and H heads, the same for all sets.
+
+    Args:
+        channels (int): F, not used.
+        poolings (int): M.
+        heads (int): H.
+    """
+
+    def __init__(self, channels: int, poolings: int, heads: int) -> None:
+        super().__init__()
+        self.logits = Parameter(torch.empty(poolings, heads))
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """Go back to equal weights."""
+        torch.nn.init.zeros_(self.logits)
+
+    def forward(self, nodes: Tensor, segments: Segments) -> Tensor:
+        """Logits of shape [G, *, M, H] for nodes of shape [N, *, F]."""
+        logits = promote(self.logits, nodes.dtype)
+        return logits.expand(segments.num_sets, *nodes.shape[1:-1], *logits.shape)
+
+
+class GatedWeights(Module):
+    r"""Weights of each set from its nodes, with the logits :math:`W \sum_n x_n`.
+
+    Args:
+        channels (int): F.
+        poolings (int): M.
+        heads (int): H.
+    """
+
+    def __init__(self, channels: int, poolings: int, heads: int) -> None:
+        super().__init__()
+        self.weight = Parameter(torch.empty(poolings, heads, channels))
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """Go back to equal weights."""
+        torch.nn.init.zeros_(self.weight)
+
+    def forward(self, nodes: Tensor, segments: Segments) -> Tensor:
+        """Logits of shape [G, *, M, H] for nodes of shape [N, *, F]."""
+        weight = promote(self.weight, nodes.dtype)
+        logits = linear(segments.sum(nodes), weight.flatten(0, 1))
+        return logits.view(*logits.shape[:-1], *weight.shape[:2])
+
+
+WEIGHTS: dict[str, type[SharedWeights] | type[GatedWeights]] = {
+    "shared": SharedWeights,
+    "gated": GatedWeights,
+}
+POOLINGS = {"mixed": "shared", "gated": "gated"}
+
+
+class HierarchicalUOTPAggregation(Aggregation):
+    r"""A hierarchical pooling of `"Regularized Optimal Transport Layers for
+    Generalized Global Pooling Operations" <https://arxiv.org/abs/2212.06339>`_.
+
+    Each set is pooled in M ways. The results are M nodes in their turn, and a
+    :class:`UOTPAggregation` pools these, its node prior being weights of the
+    poolings. They are learned, the same for all sets (*shared*) or a function of
+    the set (*gated*). With mean and max pooling, and a transport that follows
+    that prior, this is
+
+    .. math::
+        f = (1 - \omega) \, \mathrm{mean}_n x_n + \omega \max_n x_n, \qquad
+        \omega = \sigma(\theta) \;\text{ or }\; \sigma(\textstyle\sum_n w^\top x_n),
+
+    the mixed and the gated pooling of `"Generalizing Pooling Functions in
+    Convolutional Neural Networks: Mixed, Gated, and Tree"
+    <https://arxiv.org/abs/1509.08985>`_ (:meth:`like`).
+
+    Args:
+        channels (int): Size of each input sample, and of each pooling's output.
+        poolings (list, optional): Aggregations, or names that PyTorch Geometric
+            resolves (those of this package are given the number of channels).
+            They are called with an ``index``, sorted or not. What a layer of
+            this kind keeps of the contract of the others depends on them.
+            (default: mean and max, as transports)
+        weights (str or torch.nn.Module): ``shared``, ``gated``, or a module that
+            is called with nodes [N, *, F] and the
+            :class:`~torch_geometric_uotp.segments.Segments` of them, and returns
+            logits [G, *, M, heads]. (default: ``shared``)
+        **kwargs (optional): Further arguments of the :class:`UOTPAggregation`
+            that combines, but for ``node_prior``.
+
+    Shapes:
+        - **input:** node features :math:`(*, |\mathcal{V}|, F)`, index vector
+          :math:`(|\mathcal{V}|)`
+        - **output:** set features :math:`(*, |\mathcal{G}|, F)` of the same
+          type, 0 for an empty set
+
+    Raises:
+        ValueError: If an argument is not as above.
+    """
+
+    def __init__(
+        self,
+        channels: int,
+        poolings: Sequence[str | Aggregation] | None = None,
+        weights: str | Module = "shared",
+        **kwargs: Any,
+    ) -> None:
+        super().__init__()
+        if "node_prior" in kwargs:
+            raise ValueError("'weights' are the node prior: give them instead")
+        self.channels = channels
+        self.combine = Combination(channels, **kwargs)
+        if poolings is None:
+            poolings = [_exactly("mean", channels), _exactly("max", channels)]
+        if len(poolings) == 0:
+            raise ValueError("'poolings' must name at least one (got none)")
+        self.poolings = ModuleList(_pooling(given, channels) for given in poolings)
+        self.weights = _weights(weights, channels, len(poolings), self.combine.heads)
+
+    @classmethod
+    def like(cls, name: str, channels: int, **kwargs: Any) -> Self:
+        """A layer that now is mixed or gated pooling, and learns from there.
+
+        With ``learn=False`` it stays so: what learns is its weights alone.
+
+        Args:
+            name (str): ``mixed`` or ``gated``.
+            channels (int): Size of each input sample.
+            **kwargs (optional): Further arguments of the layer, which take
+                precedence over those that make it that pooling.
+
+        Raises:
+            ValueError: If there is no such pooling here.
+        """
+        if name not in POOLINGS:
+            raise ValueError(f"'name' must be one of {sorted(POOLINGS)} (got '{name}')")
+        follow = {"alpha0": math.inf, "alpha1": math.inf, "alpha2": math.inf}
+        return cls(channels, **{"weights": POOLINGS[name], **follow, **kwargs})
+
+    def reset_parameters(self) -> None:
+        """Reset the poolings, their weights and the coefficients."""
+        for module in (*self.poolings, self.weights, self.combine):
+            reset = getattr(module, "reset_parameters", None)
+            if reset is not None:
+                reset()
+
+    def forward(
+        self,
+        x: Tensor,
+        index: Tensor | None = None,
+        ptr: Tensor | None = None,
+        dim_size: int | None = None,
+        dim: int = -2,
+    ) -> Tensor:
+        """Pool the nodes of each set.
+
+        Args:
+            x (torch.Tensor): The nodes' features.
+            index (torch.Tensor, optional): The set of each node.
+            ptr (torch.Tensor, optional): The boundaries of contiguous sets.
+            dim_size (int, optional): The number of sets.
+            dim (int): The axis of the nodes, any but the last.
+                (default: :obj:`-2`)
+
+        Raises:
+            ValueError: If the input is not as above, or if a pooling returns
+                another number of channels.
+        """
+        nodes = x.movedim(dim, 0)
+        segments = Segments.build(nodes.size(0), index, ptr, dim_size, x.device)
+        outputs = [self._pool(pooling, nodes, segments) for pooling in self.poolings]
+        sets = torch.arange(segments.num_sets + 1, device=x.device)
+        pooled = self.combine(
+            torch.stack(outputs, 1).flatten(0, 1),
+            ptr=sets * len(outputs),
+            dim=0,
+            node_prior=self._log_prior(nodes, segments),
+        )
+        return segments.fill_empty(pooled, 0).movedim(0, dim)
+
+    def _pool(self, pooling: Module, nodes: Tensor, segments: Segments) -> Tensor:
+        """What one pooling returns, of shape [G, *, F]."""
+        pooled: Tensor = pooling(
+            nodes.movedim(0, -2), segments.index, dim_size=segments.num_sets, dim=-2
+        )
+        if pooled.size(-1) != self.channels:
+            raise ValueError(
+                f"every pooling must return {self.channels} channels (got "
+                f"{pooled.size(-1)} from {pooling})"
+            )
+        return pooled.movedim(-2, 0)
+
+    def _log_prior(self, nodes: Tensor, segments: Segments) -> Tensor:
+        """Logits of the poolings, of shape [G M, *, heads]."""
+        dtype = torch.promote_types(nodes.dtype, torch.float32)
+        with torch.autocast(nodes.device.type, enabled=False):
+            logits: Tensor = self.weights(promote(nodes, dtype), segments)
+        return logits.movedim(-2, 1).flatten(0, 1)
+
+    def __repr__(self) -> str:
+        poolings = ", ".join(map(str, self.poolings))
+        return (
+            f"{type(self).__name__}({self.channels}, poolings=[{poolings}], "
+            f"weights={type(self.weights).__name__}, combine={self.combine})"
+        )
+
+
+def _exactly(name: str, channels: int) -> Aggregation:
+    # A conventional pooling is solved in a single step.
+    return UOTPAggregation.like(name, channels, num_steps=1, learn=False)
+
+
+def _pooling(given: str | Aggregation, channels: int) -> Aggregation:
+    if isinstance(given, Aggregation):
+        return given
+    try:
+        return aggregation_resolver(given)
+    except TypeError:
+        return aggregation_resolver(given, channels=channels)
+
+
+def _weights(given: str | Module, channels: int, poolings: int, heads: int) -> Module:
+    if isinstance(given, Module):
+        return given
+    if given not in WEIGHTS:
+        raise ValueError(
+            f"'weights' must be one of {sorted(WEIGHTS)} or a module (got '{given}')"
+        )
+    return WEIGHTS[given](channels, poolings, heads)

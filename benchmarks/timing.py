@@ -6,18 +6,24 @@ from statistics import median
 
 
 def interleaved(
-    contenders: Mapping[str, Callable[[], object]], repeats: int, warmup: int = 5
+    contenders: Mapping[str, Callable[[], object]],
+    repeats: int,
+    warmup: int = 5,
+    clock: Callable[[], float] = time.perf_counter,
 ) -> dict[str, float]:
     r"""The median seconds of each contender, in the second call of its turns.
 
     See :func:`turns`.
     """
-    seconds = turns(contenders, repeats, warmup)
+    seconds = turns(contenders, repeats, warmup, clock)
     return {name: second for name, (_, second) in seconds.items()}
 
 
 def turns(
-    contenders: Mapping[str, Callable[[], object]], repeats: int, warmup: int = 5
+    contenders: Mapping[str, Callable[[], object]],
+    repeats: int,
+    warmup: int = 5,
+    clock: Callable[[], float] = time.perf_counter,
 ) -> dict[str, tuple[float, float]]:
     r"""The median seconds of each contender, in the first and second call of a turn.
 
@@ -30,22 +36,23 @@ def turns(
         contenders (Mapping): Functions without arguments, by name.
         repeats (int): Timed turns of each.
         warmup (int): Turns before those. (default: :obj:`5`)
+        clock (Callable): What tells the time. (default: the wall's)
     """
     names = list(contenders)
     seconds: dict[str, list[tuple[float, float]]] = {name: [] for name in names}
     for repetition in range(-warmup, repeats):
         shift = repetition % len(names)
         for name in names[shift:] + names[:shift]:
-            turn = _timed(contenders[name]), _timed(contenders[name])
+            turn = _timed(contenders[name], clock), _timed(contenders[name], clock)
             if repetition >= 0:
                 seconds[name].append(turn)
     return {name: _medians(values) for name, values in seconds.items()}
 
 
-def _timed(call: Callable[[], object]) -> float:
-    started = time.perf_counter()
+def _timed(call: Callable[[], object], clock: Callable[[], float]) -> float:
+    started = clock()
     call()
-    return time.perf_counter() - started
+    return clock() - started
 
 
 def _medians(values: list[tuple[float, float]]) -> tuple[float, float]:

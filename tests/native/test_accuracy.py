@@ -45,23 +45,27 @@ def value_and_gradient(
     return [out.double(), torch.autograd.grad(out, x, direction)[0].double()]
 
 
+# With each solver, what of an exponent's rounding, 6e-8 t |x| (docs/method.md), it may
+# lose beyond that. Sinkhorn takes exponents from the middle of a set's range; BADMM's,
+# to the base 2, are rounded at half as much again as the portable path's.
 SOLVERS = {
-    "sinkhorn": {},
-    "badmm-e": {"solver": "badmm"},
-    "badmm-q": {"solver": "badmm", "regularizer": "quadratic"},
+    "sinkhorn": ({}, 0.0),
+    "badmm-e": ({"solver": "badmm"}, 6e-8),
+    "badmm-q": ({"solver": "badmm", "regularizer": "quadratic"}, 6e-8),
 }
 
 
-@pytest.mark.parametrize("solver", SOLVERS.values(), ids=SOLVERS)
+@pytest.mark.parametrize(("solver", "rounding"), SOLVERS.values(), ids=SOLVERS)
 @pytest.mark.parametrize("seed", range(60))
 def test_single_precision_loses_no_more_than_the_portable_path(
-    seed: int, solver: dict[str, str]
+    seed: int, solver: dict[str, str], rounding: float
 ) -> None:
     layer, x, index, sets = draw(seed, **solver)
     native = value_and_gradient(layer, x, index, sets)
     with patch.object(ops, "AVAILABLE", False):
         portable = value_and_gradient(layer, x, index, sets)
         exact = value_and_gradient(layer.double(), x.double(), index, sets)
+    exponent = layer.coefficients()["t"].max() * x.abs().max()
     for found, other, truth in zip(native, portable, exact, strict=True):
-        floor = 1e-5 * (1 + truth.abs().max())
+        floor = (1e-5 + rounding * exponent) * (1 + truth.abs().max())
         assert (found - truth).abs().max() < 3 * (other - truth).abs().max() + floor

@@ -3,9 +3,9 @@ r"""Graph classification with a choice of readouts.
     python -m benchmarks.graph_classification --demo
     python -m benchmarks.graph_classification --dataset MUTAG --root data/tu --seeds 10
 
-A run is one readout at one seed. Each is recorded as it ends, in ``results.jsonl``
-of the output folder; what is recorded there for the same configuration is not run
-again.
+A run is one readout at one fold and seed. Each is recorded as it ends, in
+``results.jsonl`` of the output folder; what is recorded there for the same
+configuration and code is not run again.
 """
 
 import argparse
@@ -15,9 +15,9 @@ from pathlib import Path
 
 import torch
 
-from benchmarks import graph_figures, solubility, tu
-from benchmarks.graph_data import GraphDataset
-from benchmarks.graph_experiment import Experiment, Shape
+from benchmarks import graph_figures
+from benchmarks.experiment import Experiment
+from benchmarks.graph_tasks import Shape, Source, task
 from benchmarks.harness import Training
 from benchmarks.readouts import READOUTS, resolve
 from benchmarks.records import Key, Records, table
@@ -46,7 +46,7 @@ def parser() -> argparse.ArgumentParser:
     add("--root", type=Path, help="folder of TU sets: NAME/raw/*.txt, or to load into")
     add("--cache", type=Path, default=Path(".cache/tu"), help="for PyG's copy of those")
     add("--readout", nargs="+", default=SIX, metavar="NAME", help=", ".join(READOUTS))
-    add("--seeds", type=int, default=3, help="how many (TU: each is one of ten folds)")
+    add("--seeds", type=int, default=3, help="how many (TU: folds, ten a seed)")
     add("--epochs", type=int, default=200, help="at most")
     add("--patience", type=int, default=30, help="epochs to wait for a lower val loss")
     add("--learning-rate", type=float, default=1e-3)
@@ -82,6 +82,8 @@ def check(args: argparse.Namespace) -> None:
         resolve(name)
     if len(set(args.readout)) < len(args.readout):
         raise ValueError(f"--readout names one twice (got {' '.join(args.readout)})")
+    if args.batch_size < 1:
+        raise ValueError(f"'batch_size' must be at least 1 (got {args.batch_size})")
     if args.seeds < 1:
         raise ValueError(f"--seeds must be at least 1 (got {args.seeds})")
     if args.threads is not None and args.threads < 1:
@@ -90,16 +92,7 @@ def check(args: argparse.Namespace) -> None:
         raise ValueError("--device cuda: torch finds no CUDA device here")
 
 
-def load(name: str, root: Path | None, cache: Path) -> GraphDataset:
-    r"""The data set of that name.
-
-    Raises:
-        ValueError: If it cannot be had; the message says what is missing.
-    """
-    return solubility.load() if name == "solubility" else tu.load(name, root, cache)
-
-
-def prepare(args: argparse.Namespace) -> Experiment:
+def prepare(args: argparse.Namespace) -> tuple[Source, Experiment]:
     r"""Checks what is asked for and reads the data.
 
     Raises:
@@ -109,25 +102,31 @@ def prepare(args: argparse.Namespace) -> Experiment:
     training = Training(
         args.epochs, args.patience, args.learning_rate, args.weight_decay
     )
-    shape = Shape(args.hidden, args.layers, args.dropout, args.batch_size)
-    dataset = load(args.dataset, args.root, args.cache).to(args.device)
-    return Experiment(dataset, training, shape, args.out)
+    shape = Shape(args.hidden, args.layers, args.dropout)
+    source = Source(args.dataset, args.root, args.cache)
+    source.load()
+    made = task(source, training, shape, args.batch_size)
+    return source, Experiment(made, args.device, args.out / "models")
 
 
-def run(args: argparse.Namespace, experiment: Experiment) -> None:
+def run(args: argparse.Namespace, source: Source, experiment: Experiment) -> None:
     r"""Executes what is missing, prints the table, draws the figures asked for."""
 
     def again(key: Key) -> bool:
         no_model_to_draw = args.figures and not experiment.weights(key).is_file()
         return bool(args.fresh or no_model_to_draw)
 
-    pairs = [(name, seed) for seed in range(args.seeds) for name in args.readout]
-    keys = [experiment.key(name, seed) for name, seed in pairs]
+    keys = [
+        experiment.key(name, *place)
+        for place in experiment.task.places(args.seeds)
+        for name in args.readout
+    ]
     records = Records(args.out / "results.jsonl")
     results = run_missing(keys, records, experiment.run, again)
     print(f"\n{table(results)}\n\nresults: {records.path}")
     if args.figures:
-        for path in graph_figures.draw_all(experiment, keys, results):
+        dataset, folder = source.load(), args.out / "figures"
+        for path in graph_figures.draw_all(experiment, dataset, keys, results, folder):
             print(f"figure:  {path}")
 
 
@@ -135,15 +134,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     r"""Runs the command; returns its exit status."""
     args = parse(argv)
     try:
-        experiment = prepare(args)
+        source, experiment = prepare(args)
     except ValueError as error:
         print(f"graph_classification: {error}", file=sys.stderr)
         return 2
     if args.threads is not None:
         torch.set_num_threads(args.threads)
-    print(experiment.dataset.describe())
+    print(source.load().describe())
     try:
-        run(args, experiment)
+        run(args, source, experiment)
     except KeyboardInterrupt:
         print(f"\ninterrupted; the same command goes on from {args.out}")
         return 130

@@ -1,7 +1,6 @@
-r"""Graphs packed into a few flat tensors, and their mini-batches."""
+r"""Graphs packed into a few flat tensors."""
 
-import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
@@ -9,6 +8,7 @@ import torch
 from torch import Tensor
 from torch_geometric.data import Data
 
+from benchmarks.examples import offsets, ranges
 from benchmarks.splits import Split
 
 
@@ -56,8 +56,8 @@ class GraphSet:
         return cls(
             x=torch.cat([graph.x for graph in graphs]).float(),
             edge_index=torch.cat([graph.edge_index for graph in graphs], dim=1),
-            node_ptr=_offsets([graph.num_nodes for graph in graphs]),
-            edge_ptr=_offsets([graph.num_edges for graph in graphs]),
+            node_ptr=offsets(torch.tensor([graph.num_nodes for graph in graphs])),
+            edge_ptr=offsets(torch.tensor([graph.num_edges for graph in graphs])),
             y=torch.tensor([int(graph.y) for graph in graphs]),
         )
 
@@ -69,6 +69,10 @@ class GraphSet:
         moved = {name: value.to(device) for name, value in vars(self).items()}
         return replace(self, **moved)
 
+    def fitted(self, train: Tensor) -> "GraphSet":
+        r"""The same graphs: their features are counts and classes, used as they are."""
+        return self
+
     def select(self, ids: Tensor) -> tuple[GraphBatch, Tensor]:
         r"""Some graphs as one batch, in the order asked for, and their classes.
 
@@ -79,49 +83,12 @@ class GraphSet:
         edges = self.edge_ptr[ids + 1] - self.edge_ptr[ids]
         shift = (nodes.cumsum(0) - nodes).repeat_interleave(edges)
         graphs = GraphBatch(
-            x=self.x[_ranges(self.node_ptr[ids], nodes)],
-            edge_index=self.edge_index[:, _ranges(self.edge_ptr[ids], edges)] + shift,
+            x=self.x[ranges(self.node_ptr[ids], nodes)],
+            edge_index=self.edge_index[:, ranges(self.edge_ptr[ids], edges)] + shift,
             batch=torch.arange(len(ids), device=ids.device).repeat_interleave(nodes),
             num_graphs=len(ids),
         )
         return graphs, self.y[ids]
-
-
-def _offsets(counts: Sequence[int | None]) -> Tensor:
-    return torch.tensor([0, *counts]).cumsum(0)
-
-
-def _ranges(start: Tensor, count: Tensor) -> Tensor:
-    r"""``start[0], start[0] + 1, ...`` up to ``count[0]`` numbers, then the next."""
-    first = (start - count.cumsum(0) + count).repeat_interleave(count)
-    return first + torch.arange(len(first), device=count.device)
-
-
-@dataclass(frozen=True)
-class GraphBatches:
-    r"""Mini-batches of some of the graphs, in a new order each time if shuffled.
-
-    Their sizes differ by at most one: a rest of a single graph could leave batch
-    normalisation without a variance.
-
-    Args:
-        graphs (GraphSet): The graphs.
-        ids (torch.Tensor): Positions of those wanted, int64.
-        batch_size (int): Graphs in a batch, at most.
-        generator (torch.Generator, optional): Shuffles. (default: no shuffling)
-    """
-
-    graphs: GraphSet
-    ids: Tensor
-    batch_size: int
-    generator: torch.Generator | None = None
-
-    def __iter__(self) -> Iterator[tuple[GraphBatch, Tensor]]:
-        ids = self.ids
-        if self.generator is not None:
-            ids = ids[torch.randperm(len(ids), generator=self.generator)]
-        for part in ids.tensor_split(math.ceil(len(ids) / self.batch_size)):
-            yield self.graphs.select(part.to(self.graphs.y.device))
 
 
 @dataclass(frozen=True)
@@ -132,8 +99,8 @@ class GraphDataset:
         name (str): Its name.
         graphs (GraphSet): Its graphs.
         classes (tuple): The names of the classes.
-        split (Callable): Maps a seed to a :class:`~benchmarks.splits.Split`, which
-            depends on nothing but the seed and the classes.
+        split (Callable): Maps classes, fold and seed to a
+            :class:`~benchmarks.splits.Split`, which depends on nothing else.
         molecules (Sequence, optional): RDKit molecules of the graphs, to draw.
             (default: none)
     """
@@ -141,7 +108,7 @@ class GraphDataset:
     name: str
     graphs: GraphSet
     classes: tuple[str, ...]
-    split: Callable[[int], Split]
+    split: Callable[[Tensor, int, int], Split]
     molecules: Sequence[Any] = ()
 
     def to(self, device: str) -> "GraphDataset":

@@ -8,8 +8,8 @@ import numpy as np
 import torch
 
 from benchmarks import curves
-from benchmarks.graph_data import GraphBatch
-from benchmarks.graph_experiment import Experiment
+from benchmarks.experiment import Experiment
+from benchmarks.graph_data import GraphBatch, GraphDataset
 from benchmarks.graph_model import GraphClassifier
 from benchmarks.molecules import Panel, choose, draw
 from benchmarks.records import Key
@@ -23,36 +23,42 @@ TITLE = (
 
 
 def draw_all(
-    experiment: Experiment, keys: Sequence[Key], records: Sequence[Mapping[str, Any]]
+    experiment: Experiment,
+    dataset: GraphDataset,
+    keys: Sequence[Key],
+    records: Sequence[Mapping[str, Any]],
+    folder: Path,
 ) -> Iterator[Path]:
-    r"""Draws what there is to draw of these runs and yields the files.
+    r"""Draws what there is to draw of these runs into ``folder`` and yields the files.
 
     Molecules are drawn from the first seed of each readout that transports.
     """
-    folder = experiment.out / "figures"
     yield curves.save(curves.accuracies(records), folder / "accuracies.png")
     transports = {record["readout"] for record in records if record["watched"]}
     if transports:
         yield curves.save(curves.coefficients(records), folder / "coefficients.png")
-    for key in keys if experiment.dataset.molecules else ():
+    for key in keys if dataset.molecules else ():
         if key.readout in transports:
             transports.remove(key.readout)
             title = TITLE.format(readout=key.readout)
-            figure = draw(molecule_panels(experiment, key), title)
+            figure = draw(molecule_panels(experiment, dataset, key), title)
             yield curves.save(figure, folder / f"molecules_{key.readout}.png")
 
 
-def molecule_panels(experiment: Experiment, key: Key) -> list[Panel]:
+def molecule_panels(
+    experiment: Experiment, dataset: GraphDataset, key: Key
+) -> list[Panel]:
     r"""Some test molecules of each class, with what the trained model makes of them.
 
     They are chosen by size and order, not by how well they are classified.
     """
-    dataset = experiment.dataset
-    test = dataset.split(key.seed).test
+    test = dataset.split(dataset.graphs.y, key.fold, key.seed).test
     molecules = [dataset.molecules[i] for i in test.tolist()]
     chosen = choose(molecules, dataset.graphs.y[test].tolist(), PER_CLASS, ATOMS)
     graphs, classes = dataset.graphs.select(test[chosen].to(dataset.graphs.y.device))
-    predicted, shares = inspect(experiment.trained(key), graphs)
+    model = experiment.trained(key)
+    assert isinstance(model, GraphClassifier)
+    predicted, shares = inspect(model, graphs)
     panels = []
     for place, share, true, guess in zip(
         chosen, shares, classes.tolist(), predicted, strict=True
@@ -75,6 +81,7 @@ def inspect(
 ) -> tuple[list[int], list[np.ndarray]]:
     r"""Predicted classes, and each graph's nodes' shares relative to an equal one."""
     size = graphs.num_graphs
-    solution = model.readout.solve(model.embed(graphs), graphs.batch, dim_size=size)
+    readout: Any = model.readout
+    solution = readout.solve(model.embed(graphs), graphs.batch, dim_size=size)
     shares = [plot.shares(solution, number) for number in range(size)]
     return model(graphs).argmax(-1).tolist(), shares

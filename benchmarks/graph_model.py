@@ -43,6 +43,7 @@ class GraphClassifier(Module):
             norm=None,
         )
         self.readout = readout.build(hidden)
+        self.reads_edges = readout.reads_edges
 
     def embed(self, graphs: GraphBatch) -> Tensor:
         r"""Node embeddings, :math:`[N, hidden]`."""
@@ -51,8 +52,9 @@ class GraphClassifier(Module):
 
     def forward(self, graphs: GraphBatch) -> Tensor:
         r"""Logits, :math:`[G, C]`."""
+        edges = {"edge_index": graphs.edge_index} if self.reads_edges else {}
         pooled = self.readout(
-            self.embed(graphs), graphs.batch, dim_size=graphs.num_graphs
+            self.embed(graphs), graphs.batch, dim_size=graphs.num_graphs, **edges
         )
         logits: Tensor = self.head(pooled)
         return logits

@@ -12,6 +12,7 @@ from statistics import median
 from typing import Any, NamedTuple
 
 import torch
+from sklearn.metrics import roc_auc_score
 from torch import Tensor
 from torch.nn import Module
 from tqdm import tqdm
@@ -36,6 +37,13 @@ class Score(NamedTuple):
 
     loss: float
     accuracy: float
+
+
+# The epoch a model is judged at is the best one by validation, under either rule.
+RULES: dict[str, Callable[[Score], tuple[float, ...]]] = {
+    "loss": lambda val: (-val.loss,),
+    "accuracy": lambda val: (val.accuracy, -val.loss),
+}
 
 
 @dataclass(frozen=True)
@@ -100,16 +108,31 @@ def train_epoch(
 
 
 @torch.no_grad()
+def predict(model: Module, batches: Batches) -> tuple[Tensor, Tensor]:
+    r"""Logits of ``model``, in evaluation mode, and targets, of all examples."""
+    model.eval()
+    pairs = [(model(inputs), target) for inputs, target in batches]
+    logits, targets = zip(*pairs, strict=True)
+    return torch.cat(logits), torch.cat(targets)
+
+
 def evaluate(model: Module, batches: Batches, loss: Loss) -> Score:
     r"""Scores ``model``, in evaluation mode, on every example of ``batches``."""
-    model.eval()
-    total, right, count = 0.0, 0, 0
-    for inputs, target in batches:
-        logits = model(inputs)
-        total += float(loss(logits, target)) * len(target)
-        right += int((logits.argmax(dim=-1) == target).sum())
-        count += len(target)
-    return Score(total / count, right / count)
+    return _score(*predict(model, batches), loss)
+
+
+def _score(logits: Tensor, target: Tensor, loss: Loss) -> Score:
+    right = logits.argmax(dim=-1) == target
+    return Score(float(loss(logits, target)), float(right.double().mean()))
+
+
+def auc(logits: Tensor, target: Tensor) -> float | None:
+    r"""Area under the ROC curve; none unless there are two classes, both present."""
+    both = 0 < int(target.sum()) < len(target)
+    if logits.size(1) != 2 or not both or not logits.isfinite().all():
+        return None
+    margin = (logits[:, 1] - logits[:, 0]).cpu()
+    return float(roc_auc_score(target.cpu().numpy(), margin.numpy()))
 
 
 def fit(
@@ -123,9 +146,10 @@ def fit(
 ) -> dict[str, Any]:
     r"""Trains ``model``, leaving it with the weights of its lowest validation loss.
 
-    The test loader is read once, after those weights are back in place. Training
-    ends after ``training.patience`` epochs without progress, or as soon as the
-    validation loss is not finite.
+    The test loader is read once for either rule of ``RULES``, after training, with
+    the weights that rule has chosen; ``by_accuracy`` holds what the second rule would
+    have given. Training ends after ``training.patience`` epochs without progress, or
+    as soon as the validation loss is not finite.
 
     Args:
         model (torch.nn.Module): Maps inputs to logits of shape :math:`[B, C]`.
@@ -138,14 +162,16 @@ def fit(
 
     Returns:
         dict: A record of JSON values: scores, the epoch kept, the history of all
-        epochs, the number of parameters, the median time of a training epoch.
+        epochs, the number of parameters and how many of them are the readout's
+        (``model.readout``, if there is one), the median time of a training epoch.
     """
     optimizer = torch.optim.Adam(
         model.parameters(),
         lr=training.learning_rate,
         weight_decay=training.weight_decay,
     )
-    best = _Checkpoint.take(0, evaluate(model, loaders.val, loss), model)
+    start = _Checkpoint.take(0, evaluate(model, loaders.val, loss), model)
+    best = dict.fromkeys(RULES, start)
     history: list[dict[str, float]] = []
     watched = [watch()] if watch else []
     with tqdm(
@@ -159,16 +185,42 @@ def fit(
             history.append(_epoch(train_loss, val, seconds))
             if watch:
                 watched.append(watch())
-            if val.loss < best.score.loss:
-                best = _Checkpoint.take(len(history), val, model)
+            _keep(best, len(history), val, model)
             bar.set_postfix(val_loss=f"{val.loss:.3f}", refresh=False)
             bar.update()
-            stalled = len(history) - best.epoch >= training.patience
+            stalled = len(history) - best["loss"].epoch >= training.patience
             if stalled or not math.isfinite(val.loss):
                 break
-    model.load_state_dict(best.state)
-    test = evaluate(model, loaders.test, loss)
-    return {**_summary(model, best, test, history), "watched": watched}
+    return {
+        "by_accuracy": _tested(model, best["accuracy"], loaders.test, loss),
+        **_tested(model, best["loss"], loaders.test, loss),
+        **_summary(model, history),
+        "watched": watched,
+    }
+
+
+def _keep(best: dict[str, _Checkpoint], epoch: int, val: Score, model: Module) -> None:
+    better = [
+        name for name, rank in RULES.items() if rank(val) > rank(best[name].score)
+    ]
+    if better:
+        best.update(dict.fromkeys(better, _Checkpoint.take(epoch, val, model)))
+
+
+def _tested(
+    model: Module, checkpoint: _Checkpoint, batches: Batches, loss: Loss
+) -> dict[str, Any]:
+    model.load_state_dict(checkpoint.state)
+    logits, target = predict(model, batches)
+    test = _score(logits, target, loss)
+    return {
+        "test_accuracy": test.accuracy,
+        "test_auc": auc(logits, target),
+        "test_loss": test.loss,
+        "val_accuracy": checkpoint.score.accuracy,
+        "val_loss": checkpoint.score.loss,
+        "best_epoch": checkpoint.epoch,
+    }
 
 
 def _epoch(train_loss: float, val: Score, seconds: float) -> dict[str, float]:
@@ -180,17 +232,17 @@ def _epoch(train_loss: float, val: Score, seconds: float) -> dict[str, float]:
     }
 
 
-def _summary(
-    model: Module, best: _Checkpoint, test: Score, history: list[dict[str, float]]
-) -> dict[str, Any]:
+def _summary(model: Module, history: list[dict[str, float]]) -> dict[str, Any]:
     return {
-        "test_accuracy": test.accuracy,
-        "test_loss": test.loss,
-        "val_accuracy": best.score.accuracy,
-        "val_loss": best.score.loss,
-        "best_epoch": best.epoch,
         "diverged": not math.isfinite(history[-1]["val_loss"]),
-        "parameters": sum(p.numel() for p in model.parameters() if p.requires_grad),
+        "parameters": _count(model),
+        "readout_parameters": _count(getattr(model, "readout", None)),
         "seconds_per_epoch": median(epoch["seconds"] for epoch in history),
+        "seconds": sum(epoch["seconds"] for epoch in history),
         "history": history,
     }
+
+
+def _count(model: Module | None) -> int:
+    parameters = () if model is None else model.parameters()
+    return sum(value.numel() for value in parameters if value.requires_grad)

@@ -3,17 +3,31 @@ r"""Every readout of the experiments, by name."""
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from torch.nn import Linear, Sequential, Tanh
+from torch.nn import Linear, Module, Sequential, Tanh
+from torch_geometric.nn import MLP
 from torch_geometric.nn.aggr import (
     Aggregation,
     AttentionalAggregation,
+    DeepSetsAggregation,
+    GraphMultisetTransformer,
     MaxAggregation,
     MeanAggregation,
+    MultiAggregation,
+    PowerMeanAggregation,
     Set2Set,
+    SetTransformerAggregation,
     SoftmaxAggregation,
     SumAggregation,
 )
 
+from benchmarks import candidates
+from benchmarks.pooling import (
+    DynamicAggregation,
+    GatedMixedAggregation,
+    GatedScore,
+    MixedAggregation,
+    SAGReadout,
+)
 from torch_geometric_uotp import UOTPAggregation
 
 
@@ -25,10 +39,13 @@ class Readout:
         build (Callable): Maps the number of channels to the module.
         expansion (int): Channels it returns, in multiples of those it reads.
             (default: :obj:`1`)
+        reads_edges (bool): Whether it is called with ``edge_index`` too, and so
+            serves graphs alone. (default: :obj:`False`)
     """
 
-    build: Callable[[int], Aggregation]
+    build: Callable[[int], Module]
     expansion: int = 1
+    reads_edges: bool = False
 
 
 def _attention(channels: int) -> Aggregation:
@@ -37,18 +54,76 @@ def _attention(channels: int) -> Aggregation:
     )
 
 
-READOUTS = {
-    "mean": Readout(lambda channels: MeanAggregation()),
-    "max": Readout(lambda channels: MaxAggregation()),
-    "sum": Readout(lambda channels: SumAggregation()),
+def _deep_sets(channels: int) -> Aggregation:
+    def two_layers() -> Module:
+        return MLP([channels, channels, channels], norm=None)
+
+    return DeepSetsAggregation(two_layers(), two_layers())
+
+
+def _without_transport(channels: int) -> UOTPAggregation:
+    layer = UOTPAggregation(channels, alpha2=0.0)
+    for name, parameter in layer.named_parameters():
+        parameter.requires_grad_(name.endswith(".t"))
+    return layer
+
+
+def _side_by_side(*builds: Callable[[int], Aggregation]) -> Readout:
+    return Readout(
+        lambda channels: MultiAggregation([build(channels) for build in builds]),
+        expansion=len(builds),
+    )
+
+
+def _mean(channels: int) -> Aggregation:
+    return MeanAggregation()
+
+
+def _max(channels: int) -> Aggregation:
+    return MaxAggregation()
+
+
+def _sum(channels: int) -> Aggregation:
+    return SumAggregation()
+
+
+CONVENTIONAL = {
+    "mean": Readout(_mean),
+    "max": Readout(_max),
+    "sum": Readout(_sum),
+    "mixed": Readout(lambda channels: MixedAggregation()),
+    "gated-mixed": Readout(GatedMixedAggregation),
     "attention": Readout(_attention),
+    "gated-attention": Readout(
+        lambda channels: AttentionalAggregation(GatedScore(channels))
+    ),
     "softmax": Readout(
         lambda channels: SoftmaxAggregation(learn=True, channels=channels)
     ),
+    "power-mean": Readout(
+        lambda channels: PowerMeanAggregation(learn=True, channels=channels)
+    ),
+    "dynamic": Readout(lambda channels: DynamicAggregation()),
     "set2set": Readout(
         lambda channels: Set2Set(channels, processing_steps=3), expansion=2
     ),
-    "uotp": Readout(lambda channels: UOTPAggregation(channels)),
+    "deep-sets": Readout(_deep_sets),
+    "set-transformer": Readout(
+        lambda channels: SetTransformerAggregation(channels, heads=4)
+    ),
+    "gmt": Readout(lambda channels: GraphMultisetTransformer(channels, k=8, heads=4)),
+    "sagpool": Readout(SAGReadout, expansion=2, reads_edges=True),
+}
+
+# Side by side, as wide together as the heads of a layer that keeps them apart.
+CONCATENATED = {
+    "mean||max": _side_by_side(_mean, _max),
+    "mean||max||attention": _side_by_side(_mean, _max, _attention),
+    "mean||max||sum": _side_by_side(_mean, _max, _sum),
+}
+
+OURS = {
+    "uotp": Readout(UOTPAggregation),
     "uotp-badmm": Readout(lambda channels: UOTPAggregation(channels, solver="badmm")),
     "uotp-badmm-q": Readout(
         lambda channels: UOTPAggregation(
@@ -59,6 +134,19 @@ READOUTS = {
         lambda channels: UOTPAggregation(channels, node_prior="attention")
     ),
 }
+
+# The same without transport: nothing is shared among the channels but a temperature.
+ABLATIONS = {
+    "softmax1": Readout(lambda channels: SoftmaxAggregation(learn=True)),
+    "uotp-rq0": Readout(_without_transport),
+}
+
+CANDIDATES = {
+    name: Readout(build, expansion=candidates.expansion(name))
+    for name, build in candidates.BUILDS.items()
+}
+
+READOUTS = CONVENTIONAL | CONCATENATED | OURS | ABLATIONS | CANDIDATES
 
 
 def resolve(name: str) -> Readout:

@@ -10,12 +10,18 @@ from typing import Any, NamedTuple
 
 
 class Key(NamedTuple):
-    r"""What identifies a run; ``configuration`` digests all other settings."""
+    r"""What identifies a run; ``configuration`` digests all other settings.
 
+    ``code`` is the version of the sources, see :func:`benchmarks.version.code_version`.
+    """
+
+    application: str
     dataset: str
     readout: str
+    fold: int
     seed: int
     configuration: str
+    code: str
 
 
 def digest(settings: Mapping[str, Any]) -> str:
@@ -107,13 +113,13 @@ def by_readout(
 def table(records: Iterable[Mapping[str, Any]]) -> str:
     r"""A Markdown table with a line for each readout.
 
-    Accuracy is in percent, mean ± sample standard deviation over the seeds; times and
+    Accuracy is in percent, mean ± sample standard deviation over the runs; times and
     epochs are means.
     """
     head = (
         "readout",
         "test accuracy %",
-        "seeds",
+        "runs",
         "parameters",
         "s / epoch",
         "best epoch",

@@ -96,5 +96,5 @@ def load() -> GraphDataset:
     """
     train, test = molecules("train"), molecules("test")
     graphs = GraphSet.from_data_list([graph(molecule) for molecule in train + test])
-    split = partial(given_split, graphs.y, len(train))
+    split = partial(given_split, num_train=len(train))
     return GraphDataset("solubility", graphs, CLASSES, split, train + test)

@@ -34,23 +34,33 @@ def hold_out(
     return torch.from_numpy(rest), torch.from_numpy(part)
 
 
-def fold_split(y: Tensor, seed: int) -> Split:
-    r"""Fold ``seed`` of a stratified ten-fold cross-validation, repeated for ever.
+def fold_split(y: Tensor, fold: int, seed: int, num_folds: int = NUM_FOLDS) -> Split:
+    r"""One fold of a stratified cross-validation; the seed decides on the folds.
 
-    Seeds 0 to 9 test every example once, the next ten repeat that on other folds.
     As many examples as are tested are held out of the others to validate.
     """
-    repetition, fold = divmod(seed, NUM_FOLDS)
-    folds = StratifiedKFold(NUM_FOLDS, shuffle=True, random_state=repetition)
+    folds = StratifiedKFold(num_folds, shuffle=True, random_state=seed)
     rest, test = list(folds.split(y.numpy(), y.numpy()))[fold]
-    train, val = hold_out(torch.from_numpy(rest), y, 1 / (NUM_FOLDS - 1), seed)
+    draw = num_folds * seed + fold
+    train, val = hold_out(torch.from_numpy(rest), y, 1 / (num_folds - 1), draw)
     return Split(train, val, torch.from_numpy(test))
 
 
-def given_split(y: Tensor, num_train: int, seed: int, fraction: float = 0.15) -> Split:
+def given_split(
+    y: Tensor, fold: int, seed: int, *, num_train: int, fraction: float = 0.15
+) -> Split:
     r"""A published split: the first ``num_train`` examples train, the others test.
 
-    A stratified ``fraction`` of the training examples validates.
+    A stratified ``fraction`` of the training examples validates, drawn by the seed.
+    There is one fold, number 0.
     """
     train, val = hold_out(torch.arange(num_train), y, fraction, seed)
     return Split(train, val, torch.arange(num_train, len(y)))
+
+
+def consecutive_split(
+    y: Tensor, fold: int, seed: int, *, num_train: int, num_val: int
+) -> Split:
+    r"""Examples made to order: those to train with, then validation, then test."""
+    ids = torch.arange(len(y))
+    return Split(*ids.tensor_split([num_train, num_train + num_val]))

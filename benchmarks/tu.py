@@ -3,7 +3,6 @@ for learning with graphs" <https://arxiv.org/abs/2007.08663>`_.
 """
 
 import hashlib
-from functools import partial
 from pathlib import Path
 
 import torch
@@ -46,7 +45,7 @@ def load(name: str, root: Path | None, cache: Path) -> GraphDataset:
     dataset = _read(_linked(name, raw, cache), name) if local else _download(root, name)
     graphs = GraphSet.from_data_list([with_features(graph) for graph in dataset])
     classes = tuple(map(str, range(dataset.num_classes)))
-    return GraphDataset(name, graphs, classes, partial(fold_split, graphs.y))
+    return GraphDataset(name, graphs, classes, fold_split)
 
 
 def _read(root: Path, name: str) -> TUDataset:

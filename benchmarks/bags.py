@@ -1,0 +1,172 @@
+r"""Readers of multi-instance data: text, MATLAB, and what is made of digits."""
+
+import gzip
+import lzma
+from pathlib import Path
+
+import numpy as np
+import torch
+from scipy.io import loadmat
+from sklearn.datasets import load_digits
+from torch import Tensor
+
+from benchmarks.examples import offsets
+from benchmarks.sets import SetExamples
+
+IDX_DTYPES = {0x08: np.uint8}
+TARGET = 9
+
+
+def read_csv(path: Path) -> SetExamples:
+    r"""Bags of a text file without a header: a line an instance.
+
+    Each holds the bag's class (0 or 1), the bag's number and the features. The lines
+    of a bag need not be together; bags come in the order of their numbers.
+
+    Raises:
+        ValueError: If the file is not there or not of that form.
+    """
+    table = np.loadtxt(_existing(path), delimiter=",", ndmin=2)
+    if table.shape[1] < 3:
+        raise ValueError(
+            f"'{path}' must have columns class, bag and features (got "
+            f"{table.shape[1]} columns)"
+        )
+    order = np.argsort(table[:, 1], kind="stable")
+    _, start, counts = np.unique(table[order, 1], return_index=True, return_counts=True)
+    labels = table[order, 0]
+    if not np.array_equal(np.repeat(labels[start], counts), labels):
+        raise ValueError(f"'{path}' has bags whose instances differ in class")
+    return _standardised(table[order, 2:], counts, labels[start])
+
+
+def read_mat(path: Path) -> SetExamples:
+    r"""Bags of a MATLAB file with ``bag``, ``labels``, ``testBags``, ``testlabels``.
+
+    ``bag`` and ``testBags`` are cells of matrices with an instance a COLUMN; the
+    second pair can be missing. All bags are returned, the test bags last.
+
+    Raises:
+        ValueError: If the file is not there or has no such variables.
+    """
+    content = loadmat(_existing(path))
+    if not {"bag", "labels"} <= content.keys():
+        raise ValueError(f"'{path}' must hold 'bag' and 'labels'")
+    bags, labels = [*content["bag"].ravel()], [*content["labels"].ravel()]
+    bags += [*content.get("testBags", np.array([])).ravel()]
+    labels += [*content.get("testlabels", np.array([])).ravel()]
+    counts = np.array([bag.shape[1] for bag in bags])
+    instances = np.concatenate([bag.T for bag in bags])
+    return _standardised(instances, counts, np.array(labels))
+
+
+def read_folder(folder: Path) -> dict[str, Path]:
+    r"""The bag files of a folder, ``*.csv`` and ``*.mat``, by name."""
+    found = sorted([*folder.glob("*.csv"), *folder.glob("*.mat")])
+    return {path.stem: path for path in found}
+
+
+def read(path: Path) -> SetExamples:
+    r"""Bags of a ``.csv`` or ``.mat`` file.
+
+    Raises:
+        ValueError: If the file is not there or not of the form its name says.
+    """
+    return read_mat(path) if path.suffix == ".mat" else read_csv(path)
+
+
+def _existing(path: Path) -> Path:
+    if not path.is_file():
+        raise ValueError(
+            f"there is no '{path}'; the form it must have is in benchmarks/bags.py"
+        )
+    return path
+
+
+def _standardised(x: np.ndarray, counts: np.ndarray, y: np.ndarray) -> SetExamples:
+    return SetExamples.from_counts(
+        torch.from_numpy(x.astype(np.float32)),
+        torch.from_numpy(counts.astype(np.int64)),
+        torch.from_numpy(y.astype(np.int64)),
+        standardise=True,
+    )
+
+
+def read_idx(path: Path) -> Tensor:
+    r"""A tensor of unsigned bytes in the IDX form of MNIST, as it is, .gz or .xz.
+
+    Raises:
+        ValueError: If the file is not there or not of that form.
+    """
+    packed = _existing(path).read_bytes()
+    unpack = {".gz": gzip.decompress, ".xz": lzma.decompress}.get(path.suffix, bytes)
+    raw = unpack(packed)
+    if raw[:3] != b"\0\0\x08":
+        raise ValueError(f"'{path}' is not an IDX file of unsigned bytes")
+    shape = np.frombuffer(raw, ">i4", raw[3], 4)
+    return torch.from_numpy(
+        np.frombuffer(raw, np.uint8, offset=4 + 4 * raw[3]).copy().reshape(shape)
+    )
+
+
+def draw_bags(
+    x: Tensor,
+    digits: Tensor,
+    num_bags: int,
+    size: tuple[float, float],
+    rng: np.random.Generator,
+) -> SetExamples:
+    r"""MNIST-bags after `"Attention-based Deep Multiple Instance Learning"
+    <https://arxiv.org/abs/1802.04712>`_: does a bag hold a 9?
+
+    Half of the bags do, on average. A positive bag is drawn until it holds one, a
+    negative one until it holds none.
+
+    Args:
+        x (torch.Tensor): The digits' images or features.
+        digits (torch.Tensor): What they are, int64.
+        num_bags (int): Bags to draw.
+        size (tuple): Mean and standard deviation of the number of instances, which
+            is rounded, and at least 1.
+        rng (numpy.random.Generator): Draws.
+    """
+    labels = rng.integers(0, 2, num_bags)
+    counts = np.maximum(1, rng.normal(*size, num_bags).round()).astype(np.int64)
+    is_target = (digits == TARGET).numpy()
+    others = np.flatnonzero(~is_target)
+    rows = [
+        _with_target(is_target, count, rng) if label else rng.choice(others, count)
+        for label, count in zip(labels, counts, strict=True)
+    ]
+    return SetExamples(
+        x,
+        offsets(torch.from_numpy(counts)),
+        torch.from_numpy(labels),
+        rows=torch.from_numpy(np.concatenate(rows)),
+    )
+
+
+def _with_target(
+    is_target: np.ndarray, count: int, rng: np.random.Generator
+) -> np.ndarray:
+    while True:
+        rows = rng.integers(0, len(is_target), count)
+        if is_target[rows].any():
+            return rows
+
+
+def joined(parts: list[SetExamples]) -> SetExamples:
+    r"""Several collections as one, in their order, each with its own instances."""
+    instances = [part.x if part.rows is None else part.x[part.rows] for part in parts]
+    return SetExamples.from_counts(
+        torch.cat(instances),
+        torch.cat([part.ptr.diff() for part in parts]),
+        torch.cat([part.y for part in parts]),
+        parts[0].standardise,
+    )
+
+
+def small_digits() -> tuple[Tensor, Tensor]:
+    r"""scikit-learn's 1,797 digits: pixels from 0 to 1, [N, 64], and what they are."""
+    pixels, digits = load_digits(return_X_y=True)
+    return torch.from_numpy(pixels).float() / 16, torch.from_numpy(digits)

@@ -1,0 +1,162 @@
+r"""One task: trains any readout at any fold and seed."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch.nn import Module
+from torch.nn.functional import cross_entropy
+
+from benchmarks.examples import Batches, Examples
+from benchmarks.harness import Loaders, fit
+from benchmarks.readouts import resolve
+from benchmarks.records import Key, digest
+from benchmarks.task import Task
+from benchmarks.version import code_version
+from torch_geometric_uotp import backend
+
+SECOND = ("test_accuracy", "test_auc", "best_epoch")
+
+
+@dataclass(frozen=True)
+class Experiment:
+    r"""Everything that is equal for all readouts, folds and seeds.
+
+    Args:
+        task (Task): What is learned.
+        device (str): Where. (default: ``cpu``)
+        models (Path, optional): A folder to keep trained weights in.
+            (default: they are not kept)
+    """
+
+    task: Task
+    device: str = "cpu"
+    models: Path | None = None
+
+    def key(self, readout: str, fold: int, seed: int) -> Key:
+        r"""The key of one run."""
+        return Key(
+            self.task.application,
+            self.task.name,
+            readout,
+            fold,
+            seed,
+            digest(self.task.configuration()),
+            code_version(),
+        )
+
+    def run(self, key: Key) -> dict[str, Any]:
+        r"""Trains and tests one readout, keeps its weights, returns its record."""
+        model, values = self.train(key)
+        if self.models is not None:
+            self.weights(key).parent.mkdir(parents=True, exist_ok=True)
+            torch.save(model.state_dict(), self.weights(key))
+        return values
+
+    def train(self, key: Key) -> tuple[Module, dict[str, Any]]:
+        r"""The trained model and its record.
+
+        On a CPU both depend on the key and the number of threads alone. The seed of
+        the weights and of the shuffling is one of fold and seed together, and the
+        same for all readouts.
+        """
+        draw = self.task.num_folds * key.seed + key.fold
+        examples = self.task.data(key.seed).to(self.device)
+        loaders, majority = self._loaders(examples, key, draw)
+        torch.manual_seed(draw)
+        model = self._model(examples, key)
+        torch.manual_seed(draw)
+        values = fit(
+            model,
+            loaders,
+            cross_entropy,
+            self.task.training,
+            label=f"{key.dataset}, {key.readout}, fold {key.fold}, seed {key.seed}",
+            watch=watch(model),
+        )
+        facts = {
+            "majority_accuracy": majority,
+            "settings": self.task.configuration(),
+            "torch": torch.__version__,
+            "backend": backend(),
+        }
+        return model, {**values, **facts}
+
+    def trained(self, key: Key) -> Module:
+        r"""The model of an earlier run, in evaluation mode.
+
+        Raises:
+            ValueError: If its weights are those of another version of the model.
+        """
+        model = self._model(self.task.data(key.seed).to(self.device), key)
+        try:
+            model.load_state_dict(torch.load(self.weights(key)))
+        except RuntimeError as error:
+            raise ValueError(
+                f"{self.weights(key)} is of another version; run again with --fresh"
+            ) from error
+        return model.eval()
+
+    def weights(self, key: Key) -> Path:
+        r"""The file of a run's trained weights."""
+        assert self.models is not None
+        return self.models / f"{'_'.join(map(str, key))}.pt"
+
+    def _model(self, examples: Examples, key: Key) -> Module:
+        return self.task.model(examples, resolve(key.readout)).to(self.device)
+
+    def _loaders(
+        self, examples: Examples, key: Key, draw: int
+    ) -> tuple[Loaders, float]:
+        y, size = examples.y.cpu(), self.task.batch_size
+        train, val, test = self.task.split(y, key.fold, key.seed)
+        examples = examples.fitted(train.to(self.device))
+        shuffle = torch.Generator().manual_seed(draw)
+        loaders = Loaders(
+            Batches(examples, train, size, shuffle, self.task.augment),
+            Batches(examples, val, size),
+            Batches(examples, test, size),
+        )
+        return loaders, float((y[test] == y[train].mode().values).float().mean())
+
+
+def watch(model: Module) -> Callable[[], Mapping[str, Any]] | None:
+    r"""A function that tells the coefficients of the transport in ``model``.
+
+    It returns :meth:`~torch_geometric_uotp.UOTPAggregation.coefficients` as lists;
+    there is none if nothing in the model has coefficients.
+    """
+    layers: list[Any] = [
+        layer for layer in model.modules() if hasattr(layer, "coefficients")
+    ]
+    if not layers:
+        return None
+    return lambda: {
+        name: value.tolist() for name, value in layers[0].coefficients().items()
+    }
+
+
+def concise(record: Mapping[str, Any]) -> dict[str, Any]:
+    r"""A record without its epochs; of the coefficients, those of the epoch kept.
+
+    Numbers are rounded to six digits, and settings left to their digest.
+    """
+    omitted = ("history", "watched", "settings", "by_accuracy")
+    short = {name: record[name] for name in record if name not in omitted}
+    watched = record["watched"]
+    kept = watched[record["best_epoch"]] if watched else {}
+    second = record["by_accuracy"]
+    short["coefficients"] = {name: kept[name] for name in ("t", "r_q") if name in kept}
+    short["by_accuracy"] = {name: second[name] for name in SECOND}
+    rounded: dict[str, Any] = _rounded(short)
+    return rounded
+
+
+def _rounded(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {name: _rounded(part) for name, part in value.items()}
+    if isinstance(value, list):
+        return [_rounded(part) for part in value]
+    return float(f"{value:.6g}") if isinstance(value, float) else value

@@ -1,0 +1,123 @@
+r"""Graph data sets by name, and the tasks of classifying their graphs."""
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from functools import cache, partial
+from pathlib import Path
+
+from torch import Tensor
+from torch.nn import Module
+
+from benchmarks import solubility, tu
+from benchmarks.graph_data import GraphDataset, GraphSet
+from benchmarks.graph_model import GraphClassifier
+from benchmarks.harness import Training
+from benchmarks.readouts import Readout
+from benchmarks.splits import Split
+from benchmarks.task import Task
+
+
+@dataclass(frozen=True)
+class Shape:
+    r"""The sizes of the model.
+
+    Raises:
+        ValueError: If a size is below 1 or the dropout not in [0, 1).
+    """
+
+    hidden: int = 64
+    num_layers: int = 3
+    dropout: float = 0.2
+
+    def __post_init__(self) -> None:
+        for name in ("hidden", "num_layers"):
+            if getattr(self, name) < 1:
+                raise ValueError(
+                    f"'{name}' must be at least 1 (got {getattr(self, name)})"
+                )
+        if not 0 <= self.dropout < 1:
+            raise ValueError(f"'dropout' must be in [0, 1) (got {self.dropout})")
+
+
+@dataclass(frozen=True)
+class Source:
+    r"""Where a named data set comes from.
+
+    Args:
+        name (str): ``'solubility'``, or the name of a TUDataset.
+        root (Path, optional): Of the TU sets.
+        cache (Path): For what PyG makes of them. (default: ``.cache/tu``)
+    """
+
+    name: str
+    root: Path | None = None
+    cache: Path = field(default=Path(".cache/tu"))
+
+    def load(self) -> GraphDataset:
+        r"""The data set, read once.
+
+        Raises:
+            ValueError: If it cannot be had; the message says what is missing.
+        """
+        return _load(self)
+
+    def graphs(self, seed: int) -> GraphSet:
+        r"""Its graphs, whatever the seed."""
+        return self.load().graphs
+
+    def split(self, y: Tensor, fold: int, seed: int) -> Split:
+        r"""Its split."""
+        return self.load().split(y, fold, seed)
+
+
+@cache
+def _load(source: Source) -> GraphDataset:
+    if source.name == "solubility":
+        return solubility.load()
+    return tu.load(source.name, source.root, source.cache)
+
+
+def _model(shape: Shape, graphs: GraphSet, readout: Readout) -> Module:
+    num_classes = int(graphs.y.max()) + 1
+    sizes = (shape.hidden, shape.num_layers, shape.dropout)
+    return GraphClassifier(graphs.x.size(1), num_classes, readout, *sizes)
+
+
+# Sets that are large enough to decide something are cross-validated more than once.
+RUNS = {
+    "solubility": 10,
+    "MUTAG": 10,
+    "PROTEINS": 20,
+    "NCI1": 20,
+    "IMDB-BINARY": 20,
+    "IMDB-MULTI": 10,
+    "REDDIT-BINARY": 10,
+}
+TRAINING = Training(epochs=60, patience=15)
+
+
+def tasks(root: Path | None) -> list[Task]:
+    r"""The graph sets of the suite; TU sets are those of ``root/tu``."""
+    folder = None if root is None else root / "tu"
+    sources = [Source(name, folder) for name in RUNS]
+    return [task(source, TRAINING, Shape(), batch_size=64) for source in sources]
+
+
+def task(source: Source, training: Training, shape: Shape, batch_size: int) -> Task:
+    r"""Classifying the graphs of a set.
+
+    Solubility has its published split alone, any other set ten folds.
+    """
+    build: Callable[[GraphSet, Readout], Module] = partial(_model, shape)
+    return Task(
+        application="graphs",
+        name=source.name,
+        data=source.graphs,
+        split=source.split,
+        model=build,
+        training=training,
+        batch_size=batch_size,
+        num_folds=1 if source.name == "solubility" else 10,
+        runs=RUNS.get(source.name, 10),
+        settings=asdict(shape),
+    )

@@ -47,7 +47,8 @@ class Head:
         scores (Callable): Builds the map from features to scores.
         r_q (float): Where its fidelity to the node prior starts.
         sized (bool): Whether its output is multiplied by the size of the set.
-        attends (bool): Whether its node prior is an attention network's.
+        attends (bool): Whether its node prior is that of an attention network, one
+            for all heads that attend.
     """
 
     t: float
@@ -78,9 +79,9 @@ class HeadsAggregation(Aggregation):
     ) -> None:
         super().__init__()
         self.scores = ModuleList([head.scores(channels) for head in heads])
-        self.priors = ModuleList(
-            [AttentionPrior(channels) if h.attends else UniformPrior() for h in heads]
-        )
+        attends = any(head.attends for head in heads)
+        self.prior = AttentionPrior(channels) if attends else UniformPrior()
+        self.attends = torch.tensor([head.attends for head in heads])
         self.sized = torch.tensor([head.sized for head in heads])
         self.coefficient = _learned(heads, transport)
         self.map = Linear(len(heads) * channels, width) if width else Identity()
@@ -104,7 +105,7 @@ class HeadsAggregation(Aggregation):
             scores=scores,
             segments=segments,
             coefficients=self.coefficient(x.dtype),
-            log_q0=torch.cat([prior(x) for prior in self.priors], dim=-1),
+            log_q0=self.prior(x) * self.attends.to(x),
             values=x.unsqueeze(1).expand_as(scores),
         )
         pooled = Sinkhorn(NUM_STEPS)(problem).pooled.view(-1, *scores.shape[1:])
@@ -132,7 +133,9 @@ MIX = (Head(0.05), Head(2, mapped), Head(8))
 SIZED = (replace(MIX[0], sized=True), *MIX[1:])
 # No raw feature of large norm reaches the scores of any head.
 SAFE = (Head(0.05, normalised, sized=True), Head(2, mapped), Head(4, normalised))
-ATTENDING = (SAFE[0], replace(SAFE[1], attends=True), SAFE[2])
+ATTENDING_ONE = (SAFE[0], replace(SAFE[1], attends=True), SAFE[2])
+# A node that one head learns to ignore is ignored by all.
+ATTENDING = tuple(replace(head, attends=True) for head in SAFE)
 
 CONFIGURATIONS: dict[str, tuple[tuple[Head, ...], bool, bool]] = {
     # heads, transport, mapped back to the width of the input
@@ -145,6 +148,7 @@ CONFIGURATIONS: dict[str, tuple[tuple[Head, ...], bool, bool]] = {
     "mix-size-linear": (SIZED, True, True),
     "safe": (SAFE, True, False),
     "safe-rq0": (SAFE, False, False),
+    "attending-one": (ATTENDING_ONE, True, False),
     "attending": (ATTENDING, True, False),
 }
 

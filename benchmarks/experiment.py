@@ -64,7 +64,7 @@ class Experiment:
         """
         draw = self.task.num_folds * key.seed + key.fold
         examples = self.task.data(key.seed).to(self.device)
-        loaders, majority = self._loaders(examples, key, draw)
+        loaders, facts = self._loaders(examples, key, draw)
         torch.manual_seed(draw)
         model = self._model(examples, key)
         torch.manual_seed(draw)
@@ -76,8 +76,7 @@ class Experiment:
             label=f"{key.dataset}, {key.readout}, fold {key.fold}, seed {key.seed}",
             watch=watch(model),
         )
-        facts = {
-            "majority_accuracy": majority,
+        facts |= {
             "settings": self.task.configuration(),
             "torch": torch.__version__,
             "backend": backend(),
@@ -109,7 +108,7 @@ class Experiment:
 
     def _loaders(
         self, examples: Examples, key: Key, draw: int
-    ) -> tuple[Loaders, float]:
+    ) -> tuple[Loaders, dict[str, Any]]:
         y, size = examples.y.cpu(), self.task.batch_size
         train, val, test = self.task.split(y, key.fold, key.seed)
         examples = examples.fitted(train.to(self.device))
@@ -119,7 +118,17 @@ class Experiment:
             Batches(examples, val, size),
             Batches(examples, test, size),
         )
-        return loaders, float((y[test] == y[train].mode().values).float().mean())
+        facts = {
+            "majority_accuracy": float(
+                (y[test] == y[train].mode().values).float().mean()
+            ),
+            "num_test": len(test),
+            # By how much runs depend on one another: Nadeau and Bengio's ratio.
+            "test_ratio": 0.0
+            if self.task.generated
+            else len(test) / (len(y) - len(test)),
+        }
+        return loaders, facts
 
 
 def watch(model: Module) -> Callable[[], Mapping[str, Any]] | None:

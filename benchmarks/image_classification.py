@@ -48,7 +48,9 @@ class ImageExamples:
 
     def fitted(self, train: Tensor) -> "ImageExamples":
         r"""Each colour to mean 0 and deviation 1 over the images at ``train``."""
-        deviation, mean = torch.std_mean(self.x[train].float(), (0, 2, 3), keepdim=True)
+        deviation, mean = torch.std_mean(
+            self.x[train].float(), (0, 2, 3), correction=0, keepdim=True
+        )
         return replace(self, x=(self.x.float() - mean) / deviation)
 
 

@@ -261,6 +261,7 @@ def task(point: Point, training: Training = TRAINING) -> Task:
         training=training,
         batch_size=16 if point.sizes[1] > 500 else 64,
         runs=RUNS,
+        generated=True,
         settings={"hidden": HIDDEN},
     )
 

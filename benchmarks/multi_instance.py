@@ -179,6 +179,7 @@ def digit_task(bags: DigitBags) -> Task:
         model=partial(_vector_model, 0.0) if embedded else _image_model,
         training=TRAINING if embedded else MNIST_TRAINING,
         batch_size=16 if embedded else 1,
+        generated=True,
         runs=10 if embedded else 3,
         settings={"hidden": HIDDEN, "size": [mean, deviation]},
     )

@@ -55,10 +55,8 @@ def _attention(channels: int) -> Aggregation:
 
 
 def _deep_sets(channels: int) -> Aggregation:
-    def two_layers() -> Module:
-        return MLP([channels, channels, channels], norm=None)
-
-    return DeepSetsAggregation(two_layers(), two_layers())
+    sizes = [channels, channels, channels]
+    return DeepSetsAggregation(MLP(sizes, norm=None), MLP(sizes, norm=None))
 
 
 def _without_transport(channels: int) -> UOTPAggregation:

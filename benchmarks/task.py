@@ -32,6 +32,8 @@ class Task:
         num_folds (int): Folds there are. (default: :obj:`1`)
         runs (int): How many pairs of fold and seed the suite runs.
             (default: :obj:`10`)
+        generated (bool): Whether a seed draws examples of its own, so that runs are
+            independent, or the runs share theirs. (default: :obj:`False`)
         settings (Mapping): What else a result depends on, as JSON values: sizes of
             the model, levels of a generator.
         augment (Callable, optional): Of training batches. (default: none)
@@ -46,6 +48,7 @@ class Task:
     batch_size: int = 64
     num_folds: int = 1
     runs: int = 10
+    generated: bool = False
     settings: Mapping[str, Any] = field(default_factory=dict)
     augment: Augment | None = None
 

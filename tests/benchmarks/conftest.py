@@ -1,5 +1,4 @@
 from collections.abc import Callable, Iterator, Sequence
-from functools import partial
 from pathlib import Path
 
 import pytest
@@ -36,7 +35,7 @@ def graphs() -> list[Data]:
 @pytest.fixture
 def dataset(graphs: list[Data]) -> GraphDataset:
     packed = GraphSet.from_data_list(graphs)
-    return GraphDataset("signs", packed, ("-", "+"), partial(fold_split, packed.y))
+    return GraphDataset("signs", packed, ("-", "+"), fold_split)
 
 
 @pytest.fixture

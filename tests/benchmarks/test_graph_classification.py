@@ -3,7 +3,7 @@ import json
 import pytest
 import torch
 
-from benchmarks import graph_classification, graph_experiment
+from benchmarks import experiment, tu
 from benchmarks.graph_classification import DEMO, SIX, main, parse
 
 
@@ -33,7 +33,7 @@ def test_a_second_time_nothing_is_trained(command, monkeypatch, capsys):
     def fail(*args, **kwargs):
         raise AssertionError("trained again")
 
-    monkeypatch.setattr(graph_experiment, "fit", fail)
+    monkeypatch.setattr(experiment, "fit", fail)
     assert main(command) == 0
     printed = capsys.readouterr().out
     assert "4 of 4 runs are recorded" in printed
@@ -45,7 +45,7 @@ def test_a_second_time_nothing_is_trained(command, monkeypatch, capsys):
 
 
 def test_an_interrupted_run_goes_on(command, monkeypatch, tmp_path, capsys):
-    real, calls = graph_experiment.fit, []
+    real, calls = experiment.fit, []
 
     def interrupted(*args, **kwargs):
         if len(calls) == 3:
@@ -54,7 +54,7 @@ def test_an_interrupted_run_goes_on(command, monkeypatch, tmp_path, capsys):
         return real(*args, **kwargs)
 
     with monkeypatch.context() as patch:
-        patch.setattr(graph_experiment, "fit", interrupted)
+        patch.setattr(experiment, "fit", interrupted)
         assert main(command) == 130
     assert "goes on" in capsys.readouterr().out
     assert main(command) == 0
@@ -101,6 +101,8 @@ def test_the_demo_sets_defaults_that_can_be_overridden():
         ("--epochs 0", "'epochs' and 'patience' must be at least 1"),
         ("--learning-rate -1", "'learning_rate' must be positive"),
         ("--dropout 1", "'dropout' must be in"),
+        ("--hidden 0", "'hidden' must be at least 1"),
+        ("--batch-size 0", "'batch_size' must be at least 1"),
     ],
 )
 def test_bad_input_is_one_line(options, message, capsys):
@@ -120,7 +122,7 @@ def test_an_unknown_dataset_is_one_line(tmp_path, monkeypatch, capsys):
     def no_such_set(root, name):
         raise FileNotFoundError(name)
 
-    monkeypatch.setattr(graph_classification.tu, "TUDataset", no_such_set)
+    monkeypatch.setattr(tu, "TUDataset", no_such_set)
     assert main(["--dataset", "NOSUCH", "--root", str(tmp_path)]) == 2
     (line,) = capsys.readouterr().err.splitlines()
     assert "dataset 'NOSUCH' is not in" in line

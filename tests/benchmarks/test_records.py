@@ -6,7 +6,9 @@ import pytest
 from benchmarks.records import Key, Records, digest, table
 
 KEYS = [
-    Key("set", readout, seed, "c") for readout in ("mean", "uotp") for seed in (0, 1)
+    Key("graphs", "set", readout, 0, seed, "c", "v")
+    for readout in ("mean", "uotp")
+    for seed in (0, 1)
 ]
 
 

@@ -3,7 +3,7 @@ import pytest
 from benchmarks.records import Key, Records
 from benchmarks.runs import run_missing
 
-KEYS = [Key("set", "mean", seed, "c") for seed in range(4)]
+KEYS = [Key("graphs", "set", "mean", 2, seed, "c", "v") for seed in range(4)]
 
 
 @pytest.fixture
@@ -31,7 +31,7 @@ def test_executes_in_order_and_returns_records(records, capsys):
     assert [result["test_accuracy"] for result in results] == [0, 0.1, 0.2, 0.3]
     printed = capsys.readouterr().out.splitlines()
     assert len(printed) == 4
-    assert printed[3].startswith("[4/4] set, mean, seed 3: 30.0 % right")
+    assert printed[3].startswith("[4/4] set, mean, fold 2, seed 3: 30.0 % right")
     assert printed[3].endswith(", 0 s left")
 
 
@@ -59,3 +59,10 @@ def test_says_what_it_skipped(records, capsys):
         file.write('{"dataset": "s')
     run_missing(KEYS[:1], Records(records.path), Execute())
     assert "1 incomplete line(s)" in capsys.readouterr().out
+
+
+def test_several_processes_leave_the_same_records(records, tmp_path):
+    alone = run_missing(KEYS, records, Execute())
+    shared = Records(tmp_path / "shared.jsonl")
+    assert run_missing(KEYS, shared, Execute(), jobs=2) == alone
+    assert len(shared.path.read_text().splitlines()) == 4

@@ -19,7 +19,7 @@ def test_is_the_published_set(dataset):
 
 def test_split_keeps_the_published_test_part(dataset):
     for seed in (0, 1):
-        split = dataset.split(seed)
+        split = dataset.split(dataset.graphs.y, 0, seed)
         assert split.test.tolist() == list(range(1025, 1282))
         assert len(split.val) == 154
         assert len(split.train) + len(split.val) == 1025

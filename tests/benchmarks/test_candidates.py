@@ -1,0 +1,48 @@
+import pytest
+import torch
+
+from benchmarks.candidates import CONFIGURATIONS, Head, HeadsAggregation, normalised
+from torch_geometric_uotp import UOTPAggregation
+
+INDEX = torch.tensor([0, 0, 0, 1, 1])
+
+
+def test_a_raw_head_is_the_librarys_layer():
+    x = torch.randn(5, 4)
+    ours = HeadsAggregation(4, (Head(1.0),))
+    torch.testing.assert_close(ours(x, INDEX), UOTPAggregation(4)(x, INDEX))
+
+
+def test_heads_stand_side_by_side():
+    x, heads = torch.randn(5, 4), (Head(0.1), Head(5.0, sized=True))
+    both = HeadsAggregation(4, heads)(x, INDEX)
+    for number, head in enumerate(heads):
+        alone = HeadsAggregation(4, (head,))(x, INDEX)
+        torch.testing.assert_close(both[:, 4 * number : 4 * number + 4], alone)
+
+
+def test_a_sized_head_is_multiplied_by_the_size():
+    x = torch.randn(5, 4)
+    sized = HeadsAggregation(4, (Head(1.0, sized=True),))(x, INDEX)
+    plain = HeadsAggregation(4, (Head(1.0),))(x, INDEX)
+    torch.testing.assert_close(sized, plain * torch.tensor([[3.0], [2.0]]))
+
+
+def test_normalised_scores_do_not_see_norms():
+    """A node's weights do not change with its length, its value does."""
+    x = torch.randn(5, 4)
+    x -= x.mean(1, keepdim=True)  # LayerNorm takes the mean away as well
+    layer = HeadsAggregation(4, (Head(1.0, normalised),))
+    longer = x * torch.tensor([1.0, 100, 1, 1, 1]).unsqueeze(1)
+    slope = (layer(longer, INDEX) - layer(x, INDEX))[0] / (99 * x[1])
+    assert ((slope > 0) & (slope < 1)).all()
+
+
+@pytest.mark.parametrize("name", CONFIGURATIONS)
+def test_coefficients_start_where_they_are_told(name):
+    heads, transport, _ = CONFIGURATIONS[name]
+    layer = HeadsAggregation(4, heads, transport)
+    found = layer.coefficients()
+    assert found["t"][0].tolist() == pytest.approx([head.t for head in heads])
+    fidelity = [head.r_q * transport for head in heads]
+    assert found["r_q"][0].tolist() == pytest.approx(fidelity)

@@ -1,0 +1,99 @@
+import json
+
+import pytest
+
+from benchmarks import suite
+from benchmarks.suite import QUICK, QUICK_DATA, SUITE, main, parse, plan
+
+POINT = "count 2:4"
+
+
+@pytest.fixture
+def command(tmp_path):
+    return [
+        *("--application", "landscape", "--dataset", POINT, "--runs", "2"),
+        *("--readout", "mean", "uotp", "--epochs", "1", "--out", str(tmp_path)),
+    ]
+
+
+def lines(folder):
+    return (folder / "landscape.jsonl").read_text().splitlines()
+
+
+def test_records_a_line_for_each_run(command, tmp_path):
+    assert main(command) == 0
+    found = [json.loads(line) for line in lines(tmp_path)]
+    assert [(run["readout"], run["seed"]) for run in found] == [
+        ("mean", 0),
+        ("uotp", 0),
+        ("mean", 1),
+        ("uotp", 1),
+    ]
+    assert all(0 <= run["test_accuracy"] <= 1 for run in found)
+    assert all(len(line) < 1000 for line in lines(tmp_path))
+
+
+def test_a_second_time_goes_on(command, tmp_path, capsys):
+    main([*command, "--runs", "1"])
+    first = lines(tmp_path)
+    assert main(command) == 0
+    assert "2 of 4 runs are recorded" in capsys.readouterr().out
+    assert lines(tmp_path)[:2] == first
+    assert len(lines(tmp_path)) == 4
+
+
+def test_epochs_are_part_of_the_configuration(command, tmp_path):
+    main([*command, "--runs", "1"])
+    main([*command, "--runs", "1", "--epochs", "2"])
+    assert len({json.loads(line)["configuration"] for line in lines(tmp_path)}) == 2
+
+
+def test_goes_on_without_data_that_are_missing(tmp_path, capsys):
+    command = f"--application bags --dataset musk1 --root {tmp_path} --out {tmp_path}"
+    assert main(command.split()) == 0
+    assert "bags, musk1: skipped, there is no" in capsys.readouterr().out
+
+
+def test_an_interruption_is_said(command, monkeypatch, capsys):
+    def interrupted(*args, **kwargs):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(suite, "run_missing", interrupted)
+    assert main(command) == 130
+    assert "goes on" in capsys.readouterr().out
+
+
+def test_quick_is_a_part_of_the_whole():
+    args = parse(["--quick"])
+    planned = plan(args, None)
+    assert {task.name for task in planned.tasks} == set(QUICK_DATA)
+    assert planned.readouts == QUICK
+    assert set(QUICK) <= set(SUITE)
+    assert {task.application for task in planned.tasks} == set(suite.APPLICATIONS)
+
+
+def test_every_readout_sees_the_same_folds_and_seeds():
+    planned = plan(parse(["--readout", "mean", "uotp", "sagpool"]), None)
+    for task in planned.tasks:
+        places = {}
+        for key in planned.keys(task):
+            places.setdefault(key.readout, []).append((key.fold, key.seed))
+        assert places["mean"] == places["uotp"]
+        assert len(set(places["mean"])) == task.runs
+        assert ("sagpool" in places) == (task.application == "graphs")
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ("--readout median", "no readout 'median'"),
+        ("--dataset nowhere", "no dataset 'nowhere' (choose from: solubility, MUTAG"),
+        ("--runs 0", "--runs must be at least 1 (got 0)"),
+        ("--jobs 0", "--jobs must be at least 1 (got 0)"),
+    ],
+)
+def test_bad_input_is_one_line(options, message, capsys):
+    assert main(options.split()) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("suite: ")
+    assert message in line

@@ -1,0 +1,106 @@
+r"""What the planned runs can show: the smallest difference found four times in five.
+
+    python -m benchmarks.power --root ../shared/data
+
+For each data set of the suite, the difference between two readouts that the corrected
+resampled t-test finds at 5 % with a power of 80 %. It needs to know how much the
+difference varies from run to run: from recorded results, if there are at least three
+runs, the median over all pairs of readouts; else from an assumed share of test
+examples that only one of the two gets right.
+"""
+
+import argparse
+import math
+import sys
+from collections.abc import Sequence
+from itertools import combinations
+from pathlib import Path
+from statistics import median, stdev
+
+from benchmarks.document import Table
+from benchmarks.results import DataSet, arrange, read
+from benchmarks.statistics import smallest_detectable
+from benchmarks.suite import APPLICATIONS, missing, root_of
+from benchmarks.task import Task
+
+DISAGREEMENT = 0.1
+FEWEST = 3
+
+
+def assumed_deviation(num_test: int, disagreement: float) -> float:
+    r"""Of the difference of two accuracies on the same ``num_test`` examples.
+
+    With a share d of them that one of the two gets right and the other wrong, and both
+    equally good, it is :math:`\sqrt{d / n}`.
+    """
+    return math.sqrt(disagreement / num_test)
+
+
+def measured_deviation(data: DataSet) -> float | None:
+    r"""The median over pairs of readouts; none with fewer than three runs of each."""
+    deviations = []
+    for one, other in combinations(data.readouts, 2):
+        differences = data.differences(one, other)
+        if len(differences) >= FEWEST:
+            deviations.append(stdev(differences))
+    return median(deviations) if deviations else None
+
+
+def row(task: Task, recorded: DataSet | None, disagreement: float) -> list[str]:
+    r"""What is planned for a task, and the difference that can show."""
+    y = task.data(0).y
+    train, val, test = task.split(y, 0, 0)
+    measured = None if recorded is None else measured_deviation(recorded)
+    deviation = measured or assumed_deviation(len(test), disagreement)
+    ratio = 0.0 if task.generated else len(test) / (len(train) + len(val))
+    least = smallest_detectable(deviation, task.runs, ratio)
+    return [
+        *(task.application, task.name, str(task.runs), str(len(test))),
+        *(f"{100 * deviation:.1f}", "assumed" if measured is None else "measured"),
+        f"{100 * least:.1f}",
+    ]
+
+
+def table(tasks: Sequence[Task], folder: Path, disagreement: float) -> Table:
+    r"""A line for each task whose data are there."""
+    recorded = {
+        data.name: data
+        for path in folder.glob("*.jsonl")
+        for data in arrange(read(path))
+    }
+    head = [
+        *("application", "data set", "runs", "test examples"),
+        *("std of difference", "", "smallest detectable (points)"),
+    ]
+    rows = [
+        row(task, recorded.get(task.name), disagreement)
+        for task in tasks
+        if missing(task) is None
+    ]
+    return Table(head, rows)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    r"""Prints the table; returns the exit status."""
+    made = argparse.ArgumentParser("power", description=__doc__)
+    made.formatter_class = argparse.RawDescriptionHelpFormatter
+    made.add_argument("--application", nargs="+", default=list(APPLICATIONS))
+    made.add_argument("--root", type=Path, help="folder with tu, mil, mnist, cifar10")
+    made.add_argument("--results", type=Path, default=Path("benchmarks/results"))
+    made.add_argument("--disagreement", type=float, default=DISAGREEMENT)
+    args = made.parse_args(argv)
+    if not 0 < args.disagreement <= 1:
+        print(
+            f"power: --disagreement must be in (0, 1] (got {args.disagreement})",
+            file=sys.stderr,
+        )
+        return 2
+    root = root_of(args)
+    tasks = [task for name in args.application for task in APPLICATIONS[name](root)]
+    found = table(tasks, args.results, args.disagreement)
+    print(found.markdown(Path()))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,232 @@
+r"""What the report says about one application."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from statistics import mean, median, stdev
+from typing import Any
+
+from benchmarks import curves, result_figures
+from benchmarks.document import Block, Heading, Paragraph, Picture, Table
+from benchmarks.results import DataSet, by_accuracy, common_readouts, table
+from benchmarks.statistics import (
+    Comparison,
+    critical_difference,
+    friedman,
+    mean_ranks,
+    smallest_detectable,
+)
+
+WIDE = 8
+
+
+@dataclass(frozen=True)
+class Application:
+    r"""An application's data sets and the readout to judge by them.
+
+    Args:
+        name (str): Its name.
+        sets (list): Its data sets.
+        ours (str): The readout to judge.
+        conventional (list): What it is judged against, as far as it was run.
+    """
+
+    name: str
+    sets: list[DataSet]
+    ours: str
+    conventional: list[str]
+
+    @cached_property
+    def common(self) -> list[str]:
+        r"""The readouts that all data sets have."""
+        return common_readouts(self.sets)
+
+    def best(self, data: DataSet) -> str:
+        r"""The best conventional readout of a data set, chosen by validation."""
+        return data.best(self.conventional)
+
+    def regrets(self) -> dict[str, dict[str, float]]:
+        r"""By data set and readout: how far behind the best conventional one."""
+        return {
+            data.name: {
+                name: data.mean(self.best(data)) - data.mean(name)
+                for name in self.common
+            }
+            for data in self.sets
+        }
+
+    def summary(self) -> dict[str, Any]:
+        r"""Mean, standard deviation and number of runs, and mean ranks."""
+        found: dict[str, Any] = {
+            data.name: {
+                name: {
+                    "mean": data.mean(name),
+                    "std": data.deviation(name),
+                    "n": len(data.runs[name]),
+                }
+                for name in data.readouts
+            }
+            for data in self.sets
+        }
+        return {**found, "mean_rank": mean_ranks(table(self.sets, self.common))}
+
+    def blocks(self, tests: Mapping[str, Comparison], images: Path) -> list[Block]:
+        r"""The application's section; its pictures are written to ``images``."""
+        blocks: list[Block] = [Heading(self.name.capitalize()), self._provenance()]
+        if len(self.sets) <= WIDE:
+            blocks.append(self._scores())
+        blocks += [self._overview(), *self._pictures(images)]
+        if all(self.ours in data.runs for data in self.sets):
+            blocks.append(self._per_set())
+        if tests:
+            blocks.append(self.tested(tests))
+        return [*blocks, *self._coefficients()]
+
+    def _provenance(self) -> Paragraph:
+        records = [
+            r
+            for data in self.sets
+            for runs in data.runs.values()
+            for r in runs.values()
+        ]
+        versions = ", ".join(sorted({record["code"] for record in records}))
+        torches = ", ".join(sorted({record["torch"] for record in records}))
+        backends = ", ".join(sorted({record["backend"] for record in records}))
+        return Paragraph(
+            f"{len(records):,} runs of {len(self.common)} readouts on {len(self.sets)} "
+            f"data sets; code {versions}; torch {torches}, {backends}. Accuracies are "
+            "in percent, of test examples, at the epoch of the lowest validation loss."
+        )
+
+    def _scores(self) -> Table:
+        rows = [
+            [name, *(_score(data, name) for data in self.sets)] for name in self.common
+        ]
+        return Table(["readout", *(data.name for data in self.sets)], rows)
+
+    def _overview(self) -> Table:
+        scores = table(self.sets, self.common)
+        ranks = mean_ranks(scores)
+        second = mean_ranks(table(self.sets, self.common, by_accuracy))
+        regrets = self.regrets()
+        head = [
+            *("readout", "mean accuracy", "mean regret", "worst regret", "mean rank"),
+            *("rank, 2nd rule", "own parameters", "s / epoch"),
+        ]
+        rows = [
+            [
+                name,
+                f"{100 * mean(row[name] for row in scores.values()):.2f}",
+                f"{100 * mean(row[name] for row in regrets.values()):+.2f}",
+                f"{100 * max(row[name] for row in regrets.values()):+.1f}",
+                f"{ranks[name]:.2f}",
+                f"{second[name]:.2f}",
+                f"{self._median(name, 'readout_parameters'):,.0f}",
+                f"{self._median(name, 'seconds_per_epoch'):.3f}",
+            ]
+            for name in sorted(self.common, key=ranks.__getitem__)
+        ]
+        return Table(head, rows)
+
+    def _median(self, readout: str, what: str) -> float:
+        runs = [run for data in self.sets for run in data.runs[readout].values()]
+        return float(median(run[what] for run in runs))
+
+    def _pictures(self, images: Path) -> list[Block]:
+        if len(self.sets) < 2:
+            return []
+        p = friedman(table(self.sets, self.common))
+        distance = critical_difference(len(self.common), len(self.sets))
+        diagram = result_figures.critical_difference_diagram(
+            mean_ranks(table(self.sets, self.common)),
+            distance,
+            [self.ours],
+            f"{self.name}: {len(self.sets)} data sets, Friedman p = {p:.2g}",
+        )
+        regret = result_figures.regret_map(self.regrets(), f"{self.name}: regret")
+        ranks, places = (
+            images / f"results_{self.name}_{what}.png" for what in ("ranks", "regret")
+        )
+        curves.save(diagram, ranks)
+        curves.save(regret, places)
+        return [
+            Picture(
+                ranks,
+                f"Mean ranks; a bar joins what may be equal (Friedman p = {p:.2g})",
+            ),
+            Picture(places, "Points behind the best conventional readout, by data set"),
+        ]
+
+    def _per_set(self) -> Table:
+        head = [
+            *("data set", "runs", "test examples", "best conventional", "its accuracy"),
+            *(f"{self.ours} minus it", "95 % interval", "p", "smallest detectable"),
+        ]
+        return Table(head, [self._row(data) for data in self.sets])
+
+    def _row(self, data: DataSet) -> list[str]:
+        best = self.best(data)
+        record = next(iter(data.runs[best].values()))
+        facts = [data.name, str(len(data.runs[best])), str(record["num_test"])]
+        accuracy = f"{100 * data.mean(best):.1f}"
+        found = data.compare(self.ours, best)
+        if found is None:
+            return [*facts, best, accuracy, "", "", "", ""]
+        differences = data.differences(self.ours, best)
+        least = smallest_detectable(
+            stdev(differences), len(differences), data.test_ratio()
+        )
+        return [
+            *(*facts, best, accuracy, f"{100 * found.difference:+.2f}"),
+            f"{100 * found.low:+.1f} to {100 * found.high:+.1f}",
+            *(f"{found.p:.2g}", f"{100 * least:.1f}"),
+        ]
+
+    def tested(self, tests: Mapping[str, Comparison]) -> Table:
+        r"""Signed-rank tests of ours against the others, over data sets."""
+        head = [f"{self.ours} minus", "points", "95 % interval", "p (Wilcoxon, Holm)"]
+        rows = [
+            [
+                other,
+                f"{100 * found.difference:+.2f}",
+                f"{100 * found.low:+.2f} to {100 * found.high:+.2f}",
+                f"{found.p:.2g}",
+            ]
+            for other, found in tests.items()
+        ]
+        return Table(head, rows)
+
+    def _coefficients(self) -> list[Block]:
+        rows = [
+            [data.name, *(_learned(data, self.ours, what) for what in ("t", "r_q"))]
+            for data in self.sets
+            if self.ours in data.runs
+        ]
+        if not any(text for _, *texts in rows for text in texts):
+            return []
+        text = f"What {self.ours} learned in each head, mean and range over the runs:"
+        return [Paragraph(text), Table(["data set", "t = 1/α0", "r_q"], rows)]
+
+
+def _score(data: DataSet, name: str) -> str:
+    return f"{100 * data.mean(name):.1f} ± {100 * data.deviation(name):.1f}"
+
+
+def _learned(data: DataSet, readout: str, what: str) -> str:
+    tables = [run["coefficients"].get(what) for run in data.runs[readout].values()]
+    rows = [mean_of_steps(table) for table in tables if table]
+    return "; ".join(_range(head) for head in zip(*rows, strict=True))
+
+
+def mean_of_steps(steps: Sequence[Sequence[float | None]]) -> list[float]:
+    r"""Each head's mean over the steps; what JSON has no number for is infinite."""
+    return [
+        mean(math.inf if value is None else value for value in head)
+        for head in zip(*steps, strict=True)
+    ]
+
+
+def _range(values: Sequence[float]) -> str:
+    return f"{mean(values):.2f} ({min(values):.2f} to {max(values):.2f})"

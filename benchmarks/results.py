@@ -1,0 +1,136 @@
+r"""The recorded runs of an application, arranged for comparison."""
+
+import json
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import mean, stdev
+from typing import Any
+
+from benchmarks.statistics import Comparison, corrected_t
+
+Record = Mapping[str, Any]
+Place = tuple[int, int]
+Measure = Callable[[Record], float]
+
+
+def by_loss(record: Record) -> float:
+    r"""Test accuracy at the epoch of the lowest validation loss."""
+    return float(record["test_accuracy"])
+
+
+def by_accuracy(record: Record) -> float:
+    r"""Test accuracy at the epoch of the highest validation accuracy."""
+    return float(record["by_accuracy"]["test_accuracy"])
+
+
+@dataclass(frozen=True)
+class DataSet:
+    r"""The runs of a data set: records by readout, then by fold and seed.
+
+    Args:
+        name (str): Its name.
+        runs (Mapping): Of one configuration, the last record of each run.
+    """
+
+    name: str
+    runs: Mapping[str, Mapping[Place, Record]]
+
+    @property
+    def readouts(self) -> list[str]:
+        r"""Their names, in order of first appearance."""
+        return list(self.runs)
+
+    def records(self) -> Iterator[Record]:
+        r"""All of its records."""
+        for runs in self.runs.values():
+            yield from runs.values()
+
+    def scores(self, readout: str, measure: Measure = by_loss) -> list[float]:
+        r"""A score for each run of a readout."""
+        return [measure(record) for record in self.runs[readout].values()]
+
+    def mean(self, readout: str, measure: Measure = by_loss) -> float:
+        r"""The mean score of a readout."""
+        return mean(self.scores(readout, measure))
+
+    def deviation(self, readout: str) -> float:
+        r"""The standard deviation over the runs, 0 if there is one."""
+        scores = self.scores(readout)
+        return stdev(scores) if len(scores) > 1 else 0.0
+
+    def differences(self, one: str, other: str) -> list[float]:
+        r"""Of the scores of two readouts, in the runs that both have."""
+        both = [place for place in self.runs[one] if place in self.runs[other]]
+        return [
+            by_loss(self.runs[one][place]) - by_loss(self.runs[other][place])
+            for place in both
+        ]
+
+    def test_ratio(self) -> float:
+        r"""What :func:`~benchmarks.statistics.corrected_t` is told."""
+        return float(next(self.records())["test_ratio"])
+
+    def compare(self, one: str, other: str) -> Comparison | None:
+        r"""One readout minus the other, if they have two runs in common."""
+        differences = self.differences(one, other)
+        if len(differences) < 2:
+            return None
+        return corrected_t(differences, self.test_ratio())
+
+    def best(self, readouts: Iterable[str]) -> str:
+        r"""The readout of the highest mean validation accuracy, the first at a tie."""
+
+        def validation(name: str) -> float:
+            return self.mean(name, lambda record: float(record["val_accuracy"]))
+
+        return max((name for name in readouts if name in self.runs), key=validation)
+
+
+def read(path: Path) -> list[Record]:
+    r"""The records of a file, without those that are incomplete."""
+    records = []
+    for line in path.read_text("utf-8").splitlines():
+        try:
+            records.append(json.loads(line))
+        except ValueError:
+            continue
+    return records
+
+
+def arrange(records: Iterable[Record]) -> list[DataSet]:
+    r"""Groups records by data set.
+
+    Where a data set was run in several configurations, the one with the most records
+    counts, and no other.
+    """
+    groups: dict[str, list[Record]] = {}
+    for record in records:
+        groups.setdefault(record["dataset"], []).append(record)
+    return [_data_set(name, group) for name, group in groups.items()]
+
+
+def _data_set(name: str, records: list[Record]) -> DataSet:
+    counts = Counter(record["configuration"] for record in records)
+    configuration, _ = counts.most_common(1)[0]
+    runs: dict[str, dict[Place, Record]] = {}
+    for record in records:
+        if record["configuration"] == configuration:
+            place = (record["fold"], record["seed"])
+            runs.setdefault(record["readout"], {})[place] = record
+    return DataSet(name, runs)
+
+
+def common_readouts(sets: Iterable[DataSet]) -> list[str]:
+    r"""The readouts that all data sets have, in the order of the first."""
+    lists = [data.readouts for data in sets]
+    return [name for name in lists[0] if all(name in names for names in lists)]
+
+
+def table(
+    sets: Iterable[DataSet], readouts: Iterable[str], measure: Measure = by_loss
+) -> dict[str, dict[str, float]]:
+    r"""Mean scores by data set and readout."""
+    names = list(readouts)
+    return {data.name: {n: data.mean(n, measure) for n in names} for data in sets}

@@ -1,0 +1,113 @@
+import json
+
+import numpy as np
+import pytest
+
+from benchmarks.report import ALL, main
+
+READOUTS = ("mean", "max", "uotp", "uotp-rq0")
+COMMON = {
+    "fold": 0,
+    "configuration": "c",
+    "code": "v1",
+    "torch": "2",
+    "backend": "b",
+    "num_test": 100,
+    "test_ratio": 0.0,
+    "readout_parameters": 3,
+    "seconds_per_epoch": 0.1,
+}
+
+
+def line(dataset, readout, seed, rng):
+    better = {"uotp": 0.1, "max": 0.05}.get(readout, 0.0)
+    accuracy = 0.7 + better + 0.01 * rng.normal()
+    transport = {"t": [[1.0 + seed]], "r_q": [[None]]} if readout == "uotp" else {}
+    return {
+        **{"application": "a", "dataset": dataset, "readout": readout, "fold": 0},
+        **{
+            "seed": seed,
+            "configuration": "c",
+            "code": "v1",
+            "torch": "2",
+            "backend": "b",
+        },
+        **{"test_accuracy": accuracy, "val_accuracy": accuracy, "num_test": 100},
+        **{"by_accuracy": {"test_accuracy": accuracy}, "test_ratio": 0.0},
+        **{
+            "readout_parameters": 3,
+            "seconds_per_epoch": 0.1,
+            "coefficients": transport,
+        },
+    }
+
+
+@pytest.fixture
+def folder(tmp_path):
+    rng = np.random.default_rng(0)
+    results = tmp_path / "results"
+    results.mkdir()
+    for application, sets in {"bags": 7, "images": 1}.items():
+        lines = [
+            json.dumps(line(f"{application}{number}", readout, seed, rng))
+            for number in range(sets)
+            for readout in READOUTS
+            for seed in range(3)
+        ]
+        (results / f"{application}.jsonl").write_text("\n".join(lines))
+    (results / "notes.md").write_text("First.\n\nSecond.\n")
+    return results
+
+
+@pytest.fixture
+def command(folder, tmp_path):
+    return [
+        *("--results", str(folder), "--markdown", str(tmp_path / "docs" / "r.md")),
+        *("--images", str(tmp_path / "docs" / "i"), "--page", str(tmp_path / "r.html")),
+    ]
+
+
+def test_writes_page_pictures_and_figures(command, folder, tmp_path):
+    assert main(command) == 0
+    text = (tmp_path / "docs" / "r.md").read_text()
+    assert text.startswith("# Results\n\nFirst.\n\nSecond.\n\n## Bags\n\n84 runs of 4")
+    assert "| bags0    |    3 |           100 |               max |" in text
+    assert "2.00 (1.00 to 3.00)" in text
+    assert "inf (inf to inf)" in text
+    pictures = {path.name for path in (tmp_path / "docs" / "i").iterdir()}
+    assert pictures == {"results_bags_ranks.png", "results_bags_regret.png"}
+    assert all(f"i/{name}" in text for name in pictures)
+    assert "<h2>Images</h2>" in (tmp_path / "r.html").read_text()
+
+
+def test_the_summary_has_the_figures(command, folder):
+    main(command)
+    summary = json.loads((folder / "summary.json").read_text())
+    assert summary["bags"]["bags3"]["uotp"]["n"] == 3
+    assert summary["bags"]["bags3"]["uotp"]["mean"] == pytest.approx(0.8, abs=0.03)
+    assert summary["bags"]["mean_rank"]["uotp"] == 1
+    assert set(summary["tests"]) == {"bags", ALL}
+    against_mean = summary["tests"][ALL]["mean"]
+    assert against_mean["difference"] == pytest.approx(0.1, abs=0.01)
+    assert against_mean["p"] == pytest.approx(3 * 2 / 2**8)
+
+
+def test_another_readout_can_be_judged(command, folder):
+    main([*command, "--ours", "max"])
+    summary = json.loads((folder / "summary.json").read_text())
+    assert summary["ours"] == "max"
+    assert set(summary["tests"][ALL]) == {"mean", "uotp-rq0"}
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--ours", "median"], "no readout 'median'"),
+        (["--results", "/nowhere"], "no results in '/nowhere'"),
+    ],
+)
+def test_bad_input_is_one_line(options, message, capsys):
+    assert main(options) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("report: ")
+    assert message in line

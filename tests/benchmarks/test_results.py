@@ -1,0 +1,95 @@
+import json
+
+import pytest
+
+from benchmarks.results import (
+    DataSet,
+    arrange,
+    by_accuracy,
+    common_readouts,
+    read,
+    table,
+)
+
+
+def record(readout, seed, accuracy, *, dataset="set", configuration="c", val=0.5):
+    return {
+        "dataset": dataset,
+        "readout": readout,
+        "fold": 0,
+        "seed": seed,
+        "configuration": configuration,
+        "test_accuracy": accuracy,
+        "val_accuracy": val,
+        "test_ratio": 0.25,
+        "by_accuracy": {"test_accuracy": accuracy / 2},
+    }
+
+
+@pytest.fixture
+def data() -> DataSet:
+    records = [
+        record("mean", 0, 0.5, val=0.9),
+        record("uotp", 0, 0.6),
+        record("mean", 1, 0.7, val=0.5),
+        record("uotp", 1, 0.9),
+        record("uotp", 2, 0.9),
+    ]
+    return arrange(records)[0]
+
+
+def test_scores_by_run(data):
+    assert data.readouts == ["mean", "uotp"]
+    assert data.mean("mean") == pytest.approx(0.6)
+    assert data.mean("mean", by_accuracy) == pytest.approx(0.3)
+    assert data.deviation("mean") == pytest.approx(0.02**0.5)
+    assert len(list(data.records())) == 5
+
+
+def test_differences_pair_the_runs_that_both_have(data):
+    assert data.differences("uotp", "mean") == pytest.approx([0.1, 0.2])
+    found = data.compare("uotp", "mean")
+    assert found.difference == pytest.approx(0.15)
+    # Two runs, of examples shared at a ratio of a quarter.
+    reach = 12.7062 * (0.005 * (1 / 2 + 1 / 4)) ** 0.5
+    assert found.high - found.difference == pytest.approx(reach, rel=1e-4)
+
+
+def test_one_run_compares_nothing():
+    (data,) = arrange([record("mean", 0, 0.5), record("uotp", 0, 0.6)])
+    assert data.compare("uotp", "mean") is None
+
+
+def test_the_best_is_chosen_by_validation(data):
+    assert data.best(["uotp", "mean", "never run"]) == "mean"
+    assert data.mean("uotp") > data.mean("mean")
+
+
+def test_the_last_record_of_a_run_counts():
+    (data,) = arrange([record("mean", 0, 0.1), record("mean", 0, 0.2)])
+    assert data.scores("mean") == [0.2]
+
+
+def test_one_configuration_counts():
+    records = [record("mean", seed, 0.1, configuration="old") for seed in range(2)]
+    records += [record("mean", seed, 0.2, configuration="new") for seed in range(3)]
+    (data,) = arrange(records)
+    assert data.scores("mean") == [0.2] * 3
+
+
+def test_tables_need_common_readouts():
+    sets = arrange(
+        [
+            record("mean", 0, 0.1, dataset="one"),
+            record("max", 0, 0.2, dataset="one"),
+            record("max", 0, 0.4, dataset="two"),
+        ]
+    )
+    assert common_readouts(sets) == ["max"]
+    assert table(sets, ["max"]) == {"one": {"max": 0.2}, "two": {"max": 0.4}}
+
+
+def test_incomplete_lines_are_left_out(tmp_path):
+    path = tmp_path / "graphs.jsonl"
+    path.write_text(json.dumps(record("mean", 0, 0.1)) + '\n{"dataset": "s\n')
+    assert len(read(path)) == 1

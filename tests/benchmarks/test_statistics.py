@@ -1,0 +1,113 @@
+import math
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from benchmarks.statistics import (
+    corrected_t,
+    critical_difference,
+    friedman,
+    holm,
+    mean_ranks,
+    smallest_detectable,
+    wilcoxon,
+)
+
+DIFFERENCES = [0.02, -0.01, 0.03, 0.01, 0.04, 0.0]
+TABLE = {
+    "one": {"a": 0.9, "b": 0.8, "c": 0.7},
+    "two": {"a": 0.6, "b": 0.6, "c": 0.5},
+    "three": {"a": 0.7, "b": 0.5, "c": 0.8},
+}
+
+
+def test_independent_runs_are_students_t():
+    found = corrected_t(DIFFERENCES, 0.0)
+    expected = stats.ttest_1samp(DIFFERENCES, 0)
+    interval = expected.confidence_interval(0.95)
+    assert found.p == pytest.approx(expected.pvalue)
+    assert (found.low, found.high) == pytest.approx((interval.low, interval.high))
+
+
+def test_overlapping_runs_widen_the_interval():
+    plain, corrected = (corrected_t(DIFFERENCES, ratio) for ratio in (0.0, 1 / 9))
+    widened = math.sqrt((1 / 6 + 1 / 9) / (1 / 6))
+    assert corrected.high - corrected.low == pytest.approx(
+        widened * (plain.high - plain.low)
+    )
+    assert corrected.p > plain.p
+    assert corrected.difference == plain.difference
+
+
+@pytest.mark.parametrize(("value", "p"), [(0.0, 1.0), (0.1, 0.0)])
+def test_runs_without_spread(value, p):
+    assert corrected_t([value] * 3, 0.1) == (value, value, value, p)
+
+
+@pytest.mark.parametrize("ratio", [0.0, 1 / 9])
+def test_the_smallest_detectable_difference_is_detected_four_times_in_five(ratio):
+    runs, deviation, rng = 10, 0.03, np.random.default_rng(0)
+    least = smallest_detectable(deviation, runs, ratio)
+    # Runs of shared examples have a common part, of the variance the test assumes.
+    shared = math.sqrt(ratio) * rng.normal(size=(4000, 1))
+    drawn = least + deviation * (shared + rng.normal(size=(4000, runs)))
+    found = np.mean([corrected_t(list(row), ratio).p < 0.05 for row in drawn])
+    assert found == pytest.approx(0.8, abs=0.02)
+
+
+def test_more_runs_detect_less():
+    assert smallest_detectable(0.1, 20, 0.0) < smallest_detectable(0.1, 5, 0.0)
+    assert smallest_detectable(0.2, 5, 0.1) == pytest.approx(
+        2 * smallest_detectable(0.1, 5, 0.1)
+    )
+
+
+def test_holm_steps_down():
+    assert holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
+    assert holm([0.5, 0.9]) == [1.0, 1.0]
+    assert holm([]) == []
+
+
+def test_ranks_share_ties():
+    assert mean_ranks(TABLE) == pytest.approx(
+        {"a": (1 + 1.5 + 2) / 3, "b": (2 + 1.5 + 3) / 3, "c": (3 + 3 + 1) / 3}
+    )
+
+
+def test_friedman_is_scipys():
+    columns = zip(*(row.values() for row in TABLE.values()), strict=True)
+    expected = stats.friedmanchisquare(*columns).pvalue
+    assert friedman(TABLE) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize(
+    "table",
+    [
+        {"one": {"a": 1.0, "b": 0.0, "c": 0.0}},
+        {name: {"a": 1.0, "b": 0.0} for name in "xyz"},
+        {name: {"a": 0.5, "b": 0.5, "c": 0.5} for name in "xyz"},
+    ],
+)
+def test_friedman_of_too_little_tells_nothing(table):
+    assert friedman(table) == 1
+
+
+def test_critical_difference_of_demsars_example():
+    # Four classifiers on fourteen data sets (Demsar 2006, section 3.2.2).
+    assert critical_difference(4, 14) == pytest.approx(1.25, abs=0.005)
+
+
+def test_signed_rank_tests_are_scipys_and_adjusted():
+    rng = np.random.default_rng(0)
+    table = {
+        str(number): {"ours": 0.8, "x": 0.8 - value, "y": 0.8, "z": 0.8 + value}
+        for number, value in enumerate(rng.random(8) / 10 + 0.01)
+    }
+    found = wilcoxon(table, "ours", ["x", "y", "z"])
+    raw = stats.wilcoxon([row["ours"] - row["x"] for row in table.values()]).pvalue
+    assert found["x"].p == pytest.approx(3 * raw)
+    assert found["z"].p == pytest.approx(3 * raw)
+    assert found["y"].p == 1
+    assert found["x"].difference > 0 > found["z"].difference
+    assert found["x"].low > 0

@@ -1,14 +1,15 @@
 # Every target sets up what it needs, once, and again when a version changes.
 PYTHON ?= $(firstword $(shell command -v python3.11) $(shell command -v python3) python3)
 VENV := .venv
+JOBS ?= 2
 PY := $(VENV)/bin/python
 PIP := $(PY) -m pip install --quiet --constraint constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint check-native check-all clean
+.PHONY: help demo test lint check-native check-all benchmark benchmark-quick clean
 
 help:  ## Say what can be made
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-13s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-15s %s\n", $$1, $$2}' Makefile
 
 demo: $(VENV)/demo.stamp  ## Train on real molecules with each readout, and draw what was learned
 	$(PY) -m benchmarks.graph_classification --demo
@@ -25,6 +26,17 @@ check-native: $(VENV)/scatter.stamp  ## Run the kernels under sanitizers, and ev
 	UOTP_SLOW=1 $(PY) -m pytest tests/native
 
 check-all: lint test check-native  ## Run lint, test and check-native
+
+# Where results are kept already, the same command does what is missing.
+benchmark: $(VENV)/demo.stamp  ## Evaluate all readouts on all data (hours), and report
+	$(PY) -m benchmarks.power
+	$(PY) -m benchmarks.suite --jobs $(JOBS)
+	$(PY) -m benchmarks.report
+
+benchmark-quick: $(VENV)/demo.stamp  ## Evaluate a few readouts on small data (minutes)
+	$(PY) -m benchmarks.suite --quick --jobs $(JOBS) --out runs/quick
+	$(PY) -m benchmarks.report --results runs/quick --markdown runs/quick/results.md \
+	  --images runs/quick/images --page runs/quick/report.html
 
 clean:  ## Remove the environment and whatever was built
 	rm -rf $(VENV) build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache

@@ -65,7 +65,15 @@ setup(
     python_requires=">=3.11",
     install_requires=["torch>=2.10", "torch-geometric>=2.7"],
     extras_require={
-        "demo": ["matplotlib", "numpy", "rdkit", "scikit-learn", "scipy", "tqdm"],
+        "demo": [
+            "joblib",
+            "matplotlib",
+            "numpy",
+            "rdkit",
+            "scikit-learn",
+            "scipy",
+            "tqdm",
+        ],
         "plot": ["matplotlib", "networkx", "scipy"],
         "test": ["POT", "mypy", "pytest", "pytorch-lightning", "ruff", "yacs"],
     },

@@ -146,9 +146,9 @@ def fit(
 ) -> dict[str, Any]:
     r"""Trains ``model``, leaving it with the weights of its lowest validation loss.
 
-    The test loader is read once for either rule of ``RULES``, after training, with
-    the weights that rule has chosen; ``by_accuracy`` holds what the second rule would
-    have given. Training ends after ``training.patience`` epochs without progress, or
+    The test loader is read once, after training. The model is tested with the weights
+    that either rule of ``RULES`` has chosen; ``by_accuracy`` holds what the second
+    rule would have given. Training ends after ``training.patience`` epochs without progress, or
     as soon as the validation loss is not finite.
 
     Args:
@@ -191,9 +191,10 @@ def fit(
             stalled = len(history) - best["loss"].epoch >= training.patience
             if stalled or not math.isfinite(val.loss):
                 break
+    test = list(loaders.test)
     return {
-        "by_accuracy": _tested(model, best["accuracy"], loaders.test, loss),
-        **_tested(model, best["loss"], loaders.test, loss),
+        "by_accuracy": _tested(model, best["accuracy"], test, loss),
+        **_tested(model, best["loss"], test, loss),
         **_summary(model, history),
         "watched": watched,
     }

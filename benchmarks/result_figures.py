@@ -83,5 +83,5 @@ def regret_map(
         place = (column, row)
         axes.annotate(number, place, ha="center", va="center", size=7, color=colour)
     axes.set_title(title)
-    figure.colorbar(image, label="points behind the best conventional readout")
+    figure.colorbar(image, label="points behind")
     return figure

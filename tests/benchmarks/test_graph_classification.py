@@ -19,7 +19,7 @@ def command(write_tu, tmp_path):
 def test_trains_each_readout_at_each_seed(command, tmp_path, capsys):
     assert main(command) == 0
     lines = (tmp_path / "out" / "results.jsonl").read_text().splitlines()
-    runs = [(run["readout"], run["seed"]) for run in map(json.loads, lines)]
+    runs = [(run["readout"], run["fold"]) for run in map(json.loads, lines)]
     assert runs == [("mean", 0), ("uotp", 0), ("mean", 1), ("uotp", 1)]
     printed = capsys.readouterr().out
     assert "SHAPES: 40 graphs in 2 classes" in printed

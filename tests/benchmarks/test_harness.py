@@ -7,7 +7,7 @@ from torch import Tensor
 from torch.nn import Linear
 from torch.nn.functional import cross_entropy
 
-from benchmarks.harness import Loaders, Training, evaluate, fit
+from benchmarks.harness import Loaders, Training, auc, evaluate, fit
 
 
 class Counted:
@@ -65,6 +65,48 @@ def test_keeps_the_weights_of_the_lowest_validation_loss():
     assert losses[-1] > min(losses)
     assert record["val_loss"] <= min(losses)
     assert evaluate(model, [val], cross_entropy).loss == record["val_loss"]
+
+
+def test_a_second_rule_keeps_the_highest_validation_accuracy():
+    train = torch.randn(6, 4), torch.tensor([0, 1, 0, 1, 0, 1])
+    val = torch.randn(30, 4), torch.arange(30) % 2
+    loaders = Loaders([train], [val], [val])
+    record = fit(Linear(4, 2), loaders, cross_entropy, Training(60, 60, 0.3))
+    second = record["by_accuracy"]
+    reached = [epoch["val_accuracy"] for epoch in record["history"]]
+    # Tested on the validation batch, so the two can be compared.
+    assert second["test_accuracy"] == second["val_accuracy"] >= max(reached)
+    assert record["test_loss"] == record["val_loss"] <= second["val_loss"]
+    best = reached.index(max(reached)) + 1
+    assert second["best_epoch"] in (0, *range(best, 61))
+
+
+def test_auc_counts_ordered_pairs():
+    margins = torch.tensor([0.1, 0.4, 0.35, 0.8])
+    logits = torch.stack([torch.zeros(4), margins], dim=1)
+    assert auc(logits, torch.tensor([0, 0, 1, 1])) == pytest.approx(0.75)
+
+
+@pytest.mark.parametrize(
+    ("logits", "target"),
+    [
+        (torch.zeros(3, 3), torch.tensor([0, 1, 2])),
+        (torch.zeros(3, 2), torch.tensor([1, 1, 1])),
+        (torch.full((2, 2), math.nan), torch.tensor([0, 1])),
+    ],
+)
+def test_auc_is_none_where_it_means_nothing(logits, target):
+    assert auc(logits, target) is None
+
+
+def test_counts_the_parameters_of_the_readout():
+    model = torch.nn.Sequential()
+    model.add_module("readout", Linear(2, 3))
+    model.add_module("head", Linear(3, 2))
+    loaders = Loaders([blobs(4)], [blobs(4)], [blobs(4)])
+    record = fit(model, loaders, cross_entropy, Training(1))
+    assert record["readout_parameters"] == 9
+    assert record["parameters"] == 17
 
 
 def test_stops_when_validation_does_not_improve():

@@ -1,0 +1,35 @@
+import pytest
+import torch
+
+from benchmarks.graph_tasks import RUNS, TRAINING, Shape, Source, task, tasks
+from benchmarks.readouts import resolve
+
+
+def test_lists_the_sets_of_the_suite_without_reading_any(tmp_path):
+    found = {made.name: made for made in tasks(tmp_path)}
+    assert set(found) == set(RUNS)
+    assert found["solubility"].num_folds == 1
+    assert found["NCI1"].num_folds == 10
+    assert found["NCI1"].places(12)[-2:] == [(0, 1), (1, 1)]
+    with pytest.raises(ValueError, match="must be an existing folder"):
+        found["MUTAG"].data(0)
+
+
+def test_the_model_fits_the_graphs(write_tu, tmp_path):
+    source = Source("SHAPES", write_tu(labels=[0, 1, 2, 1, 0]), tmp_path / "cache")
+    made = task(source, TRAINING, Shape(hidden=8), batch_size=4)
+    graphs = made.data(0)
+    assert made.data(1) is graphs
+    for name in ("mean", "sagpool"):
+        model = made.model(graphs, resolve(name))
+        logits = model(graphs.select(torch.tensor([0, 5]))[0])
+        assert logits.shape == (2, 2)
+
+
+@pytest.mark.parametrize(
+    "sizes", [{"hidden": 0}, {"num_layers": 0}, {"dropout": 1.0}, {"dropout": -0.1}]
+)
+def test_refuses_sizes(sizes):
+    (name,) = sizes
+    with pytest.raises(ValueError, match=f"'{name}' must be"):
+        Shape(**sizes)

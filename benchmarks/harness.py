@@ -148,8 +148,8 @@ def fit(
 
     The test loader is read once, after training. The model is tested with the weights
     that either rule of ``RULES`` has chosen; ``by_accuracy`` holds what the second
-    rule would have given. Training ends after ``training.patience`` epochs without progress, or
-    as soon as the validation loss is not finite.
+    rule would have given. Training ends after ``training.patience`` epochs without
+    progress, or as soon as the validation loss is not finite.
 
     Args:
         model (torch.nn.Module): Maps inputs to logits of shape :math:`[B, C]`.

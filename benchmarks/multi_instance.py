@@ -180,7 +180,7 @@ def digit_task(bags: DigitBags) -> Task:
         training=TRAINING if embedded else MNIST_TRAINING,
         batch_size=16 if embedded else 1,
         generated=True,
-        runs=10 if embedded else 3,
+        runs=10 if embedded else 5,
         settings={"hidden": HIDDEN, "size": [mean, deviation]},
     )
 

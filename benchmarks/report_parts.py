@@ -95,15 +95,14 @@ class Application:
         torches = ", ".join(sorted({record["torch"] for record in records}))
         backends = ", ".join(sorted({record["backend"] for record in records}))
         return Paragraph(
-            f"{len(records):,} runs of {len(self.common)} readouts on {len(self.sets)} "
+            f"{len(records):,} runs on {len(self.sets)} "
             f"data sets; code {versions}; torch {torches}, {backends}. Accuracies are "
             "in percent, of test examples, at the epoch of the lowest validation loss."
         )
 
     def _scores(self) -> Table:
-        rows = [
-            [name, *(_score(data, name) for data in self.sets)] for name in self.common
-        ]
+        names = dict.fromkeys(name for data in self.sets for name in data.readouts)
+        rows = [[name, *(_score(data, name) for data in self.sets)] for name in names]
         return Table(["readout", *(data.name for data in self.sets)], rows)
 
     def _overview(self) -> Table:
@@ -211,6 +210,8 @@ class Application:
 
 
 def _score(data: DataSet, name: str) -> str:
+    if name not in data.runs:
+        return ""
     return f"{100 * data.mean(name):.1f} ± {100 * data.deviation(name):.1f}"
 
 

@@ -58,8 +58,8 @@ class Plan:
 
     Args:
         tasks (list): The tasks.
-        readouts (list): The names of the readouts; those that read edges are left out
-            where there are none.
+        readouts (list): The names of the readouts. Those that read edges are left out
+            where there are none, and those that a task leaves out.
     """
 
     tasks: list[Task]
@@ -68,10 +68,11 @@ class Plan:
     def keys(self, task: Task) -> Iterator[Key]:
         r"""The runs of a task, all readouts of a fold and seed together."""
         experiment = Experiment(task)
+        names = [name for name in self.readouts if name not in task.left_out]
+        if task.application != "graphs":
+            names = [name for name in names if not resolve(name).reads_edges]
         for place in task.places(task.runs):
-            for name in self.readouts:
-                if task.application == "graphs" or not resolve(name).reads_edges:
-                    yield experiment.key(name, *place)
+            yield from (experiment.key(name, *place) for name in names)
 
 
 def parser() -> argparse.ArgumentParser:

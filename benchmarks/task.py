@@ -34,6 +34,7 @@ class Task:
             (default: :obj:`10`)
         generated (bool): Whether a seed draws examples of its own, so that runs are
             independent, or the runs share theirs. (default: :obj:`False`)
+        left_out (tuple): Readouts that are beyond memory here. (default: none)
         settings (Mapping): What else a result depends on, as JSON values: sizes of
             the model, levels of a generator.
         augment (Callable, optional): Of training batches. (default: none)
@@ -49,6 +50,7 @@ class Task:
     num_folds: int = 1
     runs: int = 10
     generated: bool = False
+    left_out: tuple[str, ...] = ()
     settings: Mapping[str, Any] = field(default_factory=dict)
     augment: Augment | None = None
 

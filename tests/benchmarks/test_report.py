@@ -70,7 +70,7 @@ def command(folder, tmp_path):
 def test_writes_page_pictures_and_figures(command, folder, tmp_path):
     assert main(command) == 0
     text = (tmp_path / "docs" / "r.md").read_text()
-    assert text.startswith("# Results\n\nFirst.\n\nSecond.\n\n## Bags\n\n84 runs of 4")
+    assert text.startswith("# Results\n\nFirst.\n\nSecond.\n\n## Bags\n\n84 runs on 7")
     assert "| bags0    |    3 |           100 |               max |" in text
     assert "2.00 (1.00 to 3.00)" in text
     assert "inf (inf to inf)" in text

@@ -73,7 +73,8 @@ def test_quick_is_a_part_of_the_whole():
 
 
 def test_every_readout_sees_the_same_folds_and_seeds():
-    planned = plan(parse(["--readout", "mean", "uotp", "sagpool"]), None)
+    names = ["mean", "uotp", "sagpool", "set-transformer"]
+    planned = plan(parse(["--readout", *names]), None)
     for task in planned.tasks:
         places = {}
         for key in planned.keys(task):
@@ -81,6 +82,7 @@ def test_every_readout_sees_the_same_folds_and_seeds():
         assert places["mean"] == places["uotp"]
         assert len(set(places["mean"])) == task.runs
         assert ("sagpool" in places) == (task.application == "graphs")
+        assert ("set-transformer" in places) == (task.name != "REDDIT-BINARY")
 
 
 @pytest.mark.parametrize(

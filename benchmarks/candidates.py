@@ -18,6 +18,7 @@ from torch_geometric_uotp.coefficients import Coefficients
 from torch_geometric_uotp.parametrization import LearnedCoefficients
 from torch_geometric_uotp.priors import AttentionPrior, UniformPrior
 from torch_geometric_uotp.segments import Segments
+from torch_geometric_uotp.semiring import LOG_SUM_EXP
 from torch_geometric_uotp.solvers.sinkhorn import Sinkhorn
 
 NUM_STEPS = 4
@@ -64,8 +65,9 @@ class HeadsAggregation(Aggregation):
     Args:
         channels (int): Size of each input sample, C.
         heads (tuple): The transports, H of them.
-        transport (bool): Whether the nodes' shared biases are there; without, each
-            channel is a softmax of its own. (default: :obj:`True`)
+        transport (bool): Whether channels compete for the nodes; without, each is a
+            softmax of its own, of :math:`t x_{nd} + \log q_{0n}`.
+            (default: :obj:`True`)
         width (int, optional): Channels to map the H C outputs to, linearly.
             (default: they are returned as they are)
     """
@@ -84,6 +86,7 @@ class HeadsAggregation(Aggregation):
         self.attends = torch.tensor([head.attends for head in heads])
         self.sized = torch.tensor([head.sized for head in heads])
         self.coefficient = _learned(heads, transport)
+        self.pool = _transported if transport else _softmax
         self.map = Linear(len(heads) * channels, width) if width else Identity()
 
     def coefficients(self) -> dict[str, Tensor]:
@@ -108,13 +111,24 @@ class HeadsAggregation(Aggregation):
             log_q0=self.prior(x) * self.attends.to(x),
             values=x.unsqueeze(1).expand_as(scores),
         )
-        pooled = Sinkhorn(NUM_STEPS)(problem).pooled.view(-1, *scores.shape[1:])
+        pooled = self.pool(problem).view(-1, *scores.shape[1:])
         sizes = segments.counts.to(x.dtype).view(-1, 1, 1)
         sized = self.sized.to(x.device).view(1, -1, 1)
         mapped_back: Tensor = self.map(
             torch.where(sized, pooled * sizes, pooled).flatten(1)
         )
         return mapped_back
+
+
+def _transported(problem: Problem) -> Tensor:
+    return Sinkhorn(NUM_STEPS)(problem).pooled
+
+
+def _softmax(problem: Problem) -> Tensor:
+    problem, ring = problem.explicit(), LOG_SUM_EXP
+    z = ring.scores(problem.scores, problem.coefficients.step(0).t)
+    z = z + problem.node_prior.unsqueeze(-1)
+    return ring.mean(z, problem.values, problem.segments)
 
 
 def _learned(heads: tuple[Head, ...], transport: bool) -> LearnedCoefficients:
@@ -136,6 +150,7 @@ SAFE = (Head(0.05, normalised, sized=True), Head(2, mapped), Head(4, normalised)
 ATTENDING_ONE = (SAFE[0], replace(SAFE[1], attends=True), SAFE[2])
 # A node that one head learns to ignore is ignored by all.
 ATTENDING = tuple(replace(head, attends=True) for head in SAFE)
+ATTENDING_RAW = tuple(replace(head, attends=True) for head in SIZED)
 
 CONFIGURATIONS: dict[str, tuple[tuple[Head, ...], bool, bool]] = {
     # heads, transport, mapped back to the width of the input
@@ -150,6 +165,10 @@ CONFIGURATIONS: dict[str, tuple[tuple[Head, ...], bool, bool]] = {
     "safe-rq0": (SAFE, False, False),
     "attending-one": (ATTENDING_ONE, True, False),
     "attending": (ATTENDING, True, False),
+    "attending-rq0": (ATTENDING, False, False),
+    "attending-linear": (ATTENDING, True, True),
+    "attending-raw": (ATTENDING_RAW, True, False),
+    "attending-single": (ATTENDING[1:2], True, False),
 }
 
 

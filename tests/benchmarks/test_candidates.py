@@ -38,6 +38,26 @@ def test_normalised_scores_do_not_see_norms():
     assert ((slope > 0) & (slope < 1)).all()
 
 
+def test_without_transport_each_channel_is_a_weighted_softmax():
+    x, head = torch.randn(5, 4), Head(2.0, attends=True)
+    layer = HeadsAggregation(4, (head,), transport=False)
+    weights = (2 * x[:3] + layer.prior(x[:3])).softmax(0)
+    torch.testing.assert_close(layer(x, INDEX)[0], (weights * x[:3]).sum(0))
+
+
+def test_without_transport_or_prior_it_is_the_layer_at_r_q_0():
+    x = torch.randn(5, 4)
+    layer = HeadsAggregation(4, (Head(2.0),), transport=False)
+    fixed = UOTPAggregation(4, alpha0=0.5, alpha2=0.0)
+    torch.testing.assert_close(layer(x, INDEX), fixed(x, INDEX))
+
+
+def test_heads_that_attend_share_a_prior():
+    x, heads = torch.randn(5, 4), (Head(1.0, attends=True), Head(1.0, attends=True))
+    pooled = HeadsAggregation(4, heads)(x, INDEX)
+    torch.testing.assert_close(pooled[:, :4], pooled[:, 4:])
+
+
 @pytest.mark.parametrize("name", CONFIGURATIONS)
 def test_coefficients_start_where_they_are_told(name):
     heads, transport, _ = CONFIGURATIONS[name]

@@ -9,17 +9,17 @@ minute or two.
 import argparse
 from collections.abc import Sequence
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import NamedTuple
 
 import torch
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from benchmarks import digits, solubility
+from benchmarks import digits
+from benchmarks.experiment import Experiment
 from benchmarks.graph_data import GraphBatch
-from benchmarks.graph_experiment import Experiment, Shape
 from benchmarks.graph_model import GraphClassifier
+from benchmarks.graph_tasks import Shape, Source, task
 from benchmarks.harness import Training
 from benchmarks.molecules import choose
 from torch_geometric_uotp import Solution, UOTPAggregation, UOTPPool2d, plot
@@ -47,13 +47,12 @@ class Molecules(NamedTuple):
 
 def train_on_molecules(training: Training, per_class: int = 1) -> Molecules:
     r"""Trains a GIN with a UOTP readout on the solubility of molecules."""
-    dataset = solubility.load()
-    with TemporaryDirectory() as folder:
-        experiment = Experiment(dataset, training, Shape(), Path(folder))
-        key = experiment.key("uotp", seed=0)
-        experiment.run(key)
-        model = experiment.trained(key)
-    test = dataset.split(0).test
+    source = Source("solubility")
+    experiment = Experiment(task(source, training, Shape(), batch_size=64))
+    model, _ = experiment.train(experiment.key("uotp", 0, 0))
+    assert isinstance(model, GraphClassifier)
+    dataset = source.load()
+    test = dataset.split(dataset.graphs.y, 0, 0).test
     tested = [dataset.molecules[i] for i in test.tolist()]
     chosen = choose(tested, dataset.graphs.y[test].tolist(), per_class, ATOMS)
     graphs, classes = dataset.graphs.select(test[chosen])
@@ -62,7 +61,7 @@ def train_on_molecules(training: Training, per_class: int = 1) -> Molecules:
         f"{tested[i].GetProp('_Name').replace('_', ' ')}\n{dataset.classes[y]}"
         for i, y in zip(chosen, classes.tolist(), strict=True)
     ]
-    return Molecules(model, graphs, symbols, titles)
+    return Molecules(model.eval(), graphs, symbols, titles)
 
 
 def plan_figure(molecules: Molecules) -> Figure:

@@ -81,7 +81,6 @@ def inspect(
 ) -> tuple[list[int], list[np.ndarray]]:
     r"""Predicted classes, and each graph's nodes' shares relative to an equal one."""
     size = graphs.num_graphs
-    readout: Any = model.readout
-    solution = readout.solve(model.embed(graphs), graphs.batch, dim_size=size)
+    solution = model.readout.solve(model.embed(graphs), graphs.batch, dim_size=size)
     shares = [plot.shares(solution, number) for number in range(size)]
     return model(graphs).argmax(-1).tolist(), shares

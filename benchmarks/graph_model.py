@@ -1,5 +1,7 @@
 r"""The graph classifier of the experiments, with a readout of choice."""
 
+from typing import Any
+
 from torch import Tensor
 from torch.nn import Module
 from torch_geometric.nn import GIN, MLP
@@ -42,7 +44,7 @@ class GraphClassifier(Module):
             dropout=[dropout, 0.0],
             norm=None,
         )
-        self.readout = readout.build(hidden)
+        self.readout: Any = readout.build(hidden)
         self.reads_edges = readout.reads_edges
 
     def embed(self, graphs: GraphBatch) -> Tensor:

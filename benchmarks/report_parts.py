@@ -20,6 +20,12 @@ from benchmarks.statistics import (
 )
 
 WIDE = 8
+# Made by benchmarks.gallery and benchmarks.bag_figure.
+LOOKS = {
+    "graphs": ("shares_graph.png", "What the plan looks at: shares of atoms"),
+    "bags": ("shares_bag.png", "What the plan looks at: does the bag hold a 9?"),
+    "images": ("shares_image.png", "What the plan looks at: shares of pixels"),
+}
 
 
 @dataclass(frozen=True)
@@ -82,7 +88,7 @@ class Application:
             blocks.append(self._per_set())
         if tests:
             blocks.append(self.tested(tests))
-        return [*blocks, *self._coefficients()]
+        return [*blocks, *self._coefficients(), *self._look(images)]
 
     def _provenance(self) -> Paragraph:
         records = [
@@ -196,6 +202,10 @@ class Application:
             for other, found in tests.items()
         ]
         return Table(head, rows)
+
+    def _look(self, images: Path) -> list[Block]:
+        name, caption = LOOKS.get(self.name, ("", ""))
+        return [Picture(images / name, caption)] if (images / name).is_file() else []
 
     def _coefficients(self) -> list[Block]:
         rows = [

@@ -1,7 +1,7 @@
 r"""Sets of feature vectors, packed, and a classifier of them."""
 
 from dataclasses import dataclass, replace
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -123,7 +123,7 @@ class SetClassifier(Module):
             dropout=[dropout, 0.0],
             norm=None,
         )
-        self.readout = readout.build(hidden)
+        self.readout: Any = readout.build(hidden)
 
     def forward(self, sets: SetBatch) -> Tensor:
         r"""Logits, :math:`[G, C]`."""

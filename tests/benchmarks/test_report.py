@@ -2,6 +2,7 @@ import json
 
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
 
 from benchmarks.report import ALL, main
 
@@ -78,6 +79,16 @@ def test_writes_page_pictures_and_figures(command, folder, tmp_path):
     assert pictures == {"results_bags_ranks.png", "results_bags_regret.png"}
     assert all(f"i/{name}" in text for name in pictures)
     assert "<h2>Images</h2>" in (tmp_path / "r.html").read_text()
+
+
+def test_shows_what_the_plan_looks_at(command, tmp_path):
+    picture = tmp_path / "docs" / "i" / "shares_bag.png"
+    picture.parent.mkdir(parents=True)
+    Figure((1, 1)).savefig(picture)
+    main(command)
+    text = (tmp_path / "docs" / "r.md").read_text()
+    assert "![What the plan looks at: does the bag hold a 9?](i/shares_bag.png)" in text
+    assert "shares_image.png" not in text
 
 
 def test_the_summary_has_the_figures(command, folder):

@@ -150,6 +150,7 @@ SAFE = (Head(0.05, normalised, sized=True), Head(2, mapped), Head(4, normalised)
 ATTENDING_ONE = (SAFE[0], replace(SAFE[1], attends=True), SAFE[2])
 # A node that one head learns to ignore is ignored by all.
 ATTENDING = tuple(replace(head, attends=True) for head in SAFE)
+ATTENDING_HALF = tuple(replace(head, r_q=0.5) for head in ATTENDING)
 ATTENDING_RAW = tuple(replace(head, attends=True) for head in SIZED)
 
 CONFIGURATIONS: dict[str, tuple[tuple[Head, ...], bool, bool]] = {
@@ -166,7 +167,9 @@ CONFIGURATIONS: dict[str, tuple[tuple[Head, ...], bool, bool]] = {
     "attending-one": (ATTENDING_ONE, True, False),
     "attending": (ATTENDING, True, False),
     "attending-rq0": (ATTENDING, False, False),
+    "attending-half": (ATTENDING_HALF, True, False),
     "attending-linear": (ATTENDING, True, True),
+    "attending-linear-rq0": (ATTENDING, False, True),
     "attending-raw": (ATTENDING_RAW, True, False),
     "attending-single": (ATTENDING[1:2], True, False),
 }

@@ -48,7 +48,9 @@ def test_plain_readouts_are_what_they_say(name, expected):
     torch.testing.assert_close(pooled[2], expected(x[3:], dim=0))
 
 
-@pytest.mark.parametrize("transport", ["lnw", "mix", "mix-size", "safe", "attending"])
+@pytest.mark.parametrize(
+    "transport", ["lnw", "mix", "mix-size", "safe", "attending", "attending-linear"]
+)
 def test_ablations_learn_all_but_the_transport(transport):
     def learned(name):
         parameters = resolve(name).build(8).named_parameters()

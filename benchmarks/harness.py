@@ -165,18 +165,35 @@ def fit(
         epochs, the number of parameters and how many of them are the readout's
         (``model.readout``, if there is one), the median time of a training epoch.
     """
-    optimizer = torch.optim.Adam(
-        model.parameters(),
-        lr=training.learning_rate,
-        weight_decay=training.weight_decay,
-    )
+    best, history, watched = _train(model, loaders, loss, training, label, watch)
+    test = list(loaders.test)
+    return {
+        "by_accuracy": _tested(model, best["accuracy"], test, loss),
+        **_tested(model, best["loss"], test, loss),
+        **_summary(model, history),
+        "watched": watched,
+    }
+
+
+def _train(
+    model: Module,
+    loaders: Loaders,
+    loss: Loss,
+    training: Training,
+    label: str,
+    watch: Callable[[], Any] | None,
+) -> tuple[dict[str, _Checkpoint], list[dict[str, float]], list[Any]]:
+    """Train to the end; the best epoch by each rule, and what was seen on the way."""
+    rate, decay = training.learning_rate, training.weight_decay
+    optimizer = torch.optim.Adam(model.parameters(), lr=rate, weight_decay=decay)
     start = _Checkpoint.take(0, evaluate(model, loaders.val, loss), model)
     best = dict.fromkeys(RULES, start)
     history: list[dict[str, float]] = []
     watched = [watch()] if watch else []
-    with tqdm(
+    progress = tqdm(
         total=training.epochs, desc=label, unit="epoch", leave=False, disable=None
-    ) as bar:
+    )
+    with progress as bar:
         while len(history) < training.epochs:
             started = time.perf_counter()
             train_loss = train_epoch(model, loaders.train, loss, optimizer)
@@ -191,13 +208,7 @@ def fit(
             stalled = len(history) - best["loss"].epoch >= training.patience
             if stalled or not math.isfinite(val.loss):
                 break
-    test = list(loaders.test)
-    return {
-        "by_accuracy": _tested(model, best["accuracy"], test, loss),
-        **_tested(model, best["loss"], test, loss),
-        **_summary(model, history),
-        "watched": watched,
-    }
+    return best, history, watched
 
 
 def _keep(best: dict[str, _Checkpoint], epoch: int, val: Score, model: Module) -> None:

@@ -186,59 +186,38 @@ def _data(point: Point, seed: int) -> SetExamples:
     return point.draw_all(seed)
 
 
-def _points() -> list[Point]:
-    # Shifts of rarer witnesses are larger, so that no point is beyond all readouts.
-    rates = {0.0: 5.0, 0.1: 4.0, 0.3: 1.6, 1.0: 0.6}
-    sizes = {(1, 1): 800, (10, 10): 800, (100, 100): 400, (1000, 1000): 120}
-    return [
-        *(
-            Point(f"witness {rate:.0%}", partial(witness, rate=rate, shift=shift))
-            for rate, shift in rates.items()
-        ),
-        *(
-            Point(f"count {few}:{many}", partial(count, few=few, many=many))
-            for few, many in ((2, 4), (2, 6), (3, 5))
-        ),
-        *(
-            Point(f"proportion {low}:{high}", partial(proportion, low=low, high=high))
-            for low, high in ((0.15, 0.3), (0.05, 0.15), (0.4, 0.6))
-        ),
-        *(
-            Point(f"majority {margin}", partial(majority, margin=margin))
-            for margin in (0.1, 0.05)
-        ),
-        *(
-            Point(
-                f"outlier {share}x{norm}",
-                partial(outlier, share=share, norm=norm, shift=0.7),
-            )
-            for share, norm in ((0.08, 12.0), (0.08, 3.0), (0.3, 12.0), (0.02, 50.0))
-        ),
-        *(
-            Point(f"duplicates {copies}", partial(duplicates, copies=copies), (6, 20))
-            for copies in (8.0, 2.0)
-        ),
-        *(
-            Point(f"distinct {few}:{many}", partial(distinct, few=few, many=many))
-            for few, many in ((3, 6), (4, 5))
-        ),
-        *(
-            Point(f"conjunction {cues}", partial(conjunction, cues=cues))
-            for cues in (2, 4)
-        ),
-        *(
-            Point(
-                f"size {size[0]}",
-                partial(witness, rate=0.2, shift=2.2),
-                size,
-                num_train,
-            )
-            for size, num_train in sizes.items()
-        ),
-    ]
-
-
-POINTS = {point.name: point for point in _points()}
+# Shifts of rarer witnesses are larger, so that no point is beyond all readouts.
+POINTS = {
+    point.name: point
+    for point in (
+        Point("witness 0%", partial(witness, rate=0.0, shift=5.0)),
+        Point("witness 10%", partial(witness, rate=0.1, shift=4.0)),
+        Point("witness 30%", partial(witness, rate=0.3, shift=1.6)),
+        Point("witness 100%", partial(witness, rate=1.0, shift=0.6)),
+        Point("count 2:4", partial(count, few=2, many=4)),
+        Point("count 2:6", partial(count, few=2, many=6)),
+        Point("count 3:5", partial(count, few=3, many=5)),
+        Point("proportion 0.15:0.3", partial(proportion, low=0.15, high=0.3)),
+        Point("proportion 0.05:0.15", partial(proportion, low=0.05, high=0.15)),
+        Point("proportion 0.4:0.6", partial(proportion, low=0.4, high=0.6)),
+        Point("majority 0.1", partial(majority, margin=0.1)),
+        Point("majority 0.05", partial(majority, margin=0.05)),
+        Point("outlier 0.08x12.0", partial(outlier, share=0.08, norm=12.0, shift=0.7)),
+        Point("outlier 0.08x3.0", partial(outlier, share=0.08, norm=3.0, shift=0.7)),
+        Point("outlier 0.3x12.0", partial(outlier, share=0.3, norm=12.0, shift=0.7)),
+        Point("outlier 0.02x50.0", partial(outlier, share=0.02, norm=50.0, shift=0.7)),
+        Point("duplicates 8.0", partial(duplicates, copies=8.0), (6, 20)),
+        Point("duplicates 2.0", partial(duplicates, copies=2.0), (6, 20)),
+        Point("distinct 3:6", partial(distinct, few=3, many=6)),
+        Point("distinct 4:5", partial(distinct, few=4, many=5)),
+        Point("conjunction 2", partial(conjunction, cues=2)),
+        Point("conjunction 4", partial(conjunction, cues=4)),
+        Point("size 1", partial(witness, rate=0.2, shift=2.2), (1, 1)),
+        Point("size 10", partial(witness, rate=0.2, shift=2.2), (10, 10)),
+        Point("size 100", partial(witness, rate=0.2, shift=2.2), (100, 100), 400),
+        Point("size 1000", partial(witness, rate=0.2, shift=2.2), (1000, 1000), 120),
+    )
+}
 # Ideas are tried on every other point, and confirmed once on the rest.
 DEVELOPMENT = list(POINTS)[::2]
 CONFIRMATION = list(POINTS)[1::2]

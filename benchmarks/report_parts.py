@@ -91,12 +91,7 @@ class Application:
         return [*blocks, *self._coefficients(), *self._look(images)]
 
     def _provenance(self) -> Paragraph:
-        records = [
-            r
-            for data in self.sets
-            for runs in data.runs.values()
-            for r in runs.values()
-        ]
+        records = [record for data in self.sets for record in data.records()]
         versions = ", ".join(sorted({record["code"] for record in records}))
         torches = ", ".join(sorted({record["torch"] for record in records}))
         backends = ", ".join(sorted({record["backend"] for record in records}))

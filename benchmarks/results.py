@@ -31,7 +31,8 @@ class DataSet:
 
     Args:
         name (str): Its name.
-        runs (Mapping): Of one configuration, the last record of each run.
+        runs (Mapping): Of one configuration, the last record of each run. All
+            readouts have the same runs.
     """
 
     name: str
@@ -61,11 +62,10 @@ class DataSet:
         return stdev(scores) if len(scores) > 1 else 0.0
 
     def differences(self, one: str, other: str) -> list[float]:
-        r"""Of the scores of two readouts, in the runs that both have."""
-        both = [place for place in self.runs[one] if place in self.runs[other]]
+        r"""Of the scores of two readouts, run by run."""
         return [
             by_loss(self.runs[one][place]) - by_loss(self.runs[other][place])
-            for place in both
+            for place in self.runs[one]
         ]
 
     def test_ratio(self) -> float:
@@ -73,7 +73,7 @@ class DataSet:
         return float(next(self.records())["test_ratio"])
 
     def compare(self, one: str, other: str) -> Comparison | None:
-        r"""One readout minus the other, if they have two runs in common."""
+        r"""One readout minus the other, if they have two runs at least."""
         differences = self.differences(one, other)
         if len(differences) < 2:
             return None
@@ -103,12 +103,14 @@ def arrange(records: Iterable[Record]) -> list[DataSet]:
     r"""Groups records by data set.
 
     Where a data set was run in several configurations, the one with the most records
-    counts, and no other.
+    counts, and no other; of its runs, those that all readouts have. A data set with no
+    such run is left out.
     """
     groups: dict[str, list[Record]] = {}
     for record in records:
         groups.setdefault(record["dataset"], []).append(record)
-    return [_data_set(name, group) for name, group in groups.items()]
+    sets = [_data_set(name, group) for name, group in groups.items()]
+    return [data for data in sets if any(data.runs.values())]
 
 
 def _data_set(name: str, records: list[Record]) -> DataSet:
@@ -119,7 +121,12 @@ def _data_set(name: str, records: list[Record]) -> DataSet:
         if record["configuration"] == configuration:
             place = (record["fold"], record["seed"])
             runs.setdefault(record["readout"], {})[place] = record
-    return DataSet(name, runs)
+    common = set.intersection(*(set(places) for places in runs.values()))
+    paired = {
+        readout: {place: record for place, record in places.items() if place in common}
+        for readout, places in runs.items()
+    }
+    return DataSet(name, paired)
 
 
 def common_readouts(sets: Iterable[DataSet]) -> list[str]:

@@ -43,10 +43,16 @@ def test_scores_by_run(data):
     assert data.mean("mean") == pytest.approx(0.6)
     assert data.mean("mean", by_accuracy) == pytest.approx(0.3)
     assert data.deviation("mean") == pytest.approx(0.02**0.5)
-    assert len(list(data.records())) == 5
+    assert len(list(data.records())) == 4
 
 
-def test_differences_pair_the_runs_that_both_have(data):
+def test_runs_count_that_all_readouts_have(data):
+    assert [len(runs) for runs in data.runs.values()] == [2, 2]
+    apart = [record("mean", 0, 0.5), record("uotp", 1, 0.6)]
+    assert arrange(apart) == []
+
+
+def test_differences_are_paired(data):
     assert data.differences("uotp", "mean") == pytest.approx([0.1, 0.2])
     found = data.compare("uotp", "mean")
     assert found.difference == pytest.approx(0.15)

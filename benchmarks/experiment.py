@@ -62,12 +62,11 @@ class Experiment:
         the weights and of the shuffling is one of fold and seed together, and the
         same for all readouts.
         """
-        draw = self.task.num_folds * key.seed + key.fold
-        examples = self.task.data(key.seed).to(self.device)
-        loaders, facts = self._loaders(examples, key, draw)
-        torch.manual_seed(draw)
+        examples, run = self._examples(key), self.task.run_of(key.fold, key.seed)
+        loaders = self.loaders(key)
+        torch.manual_seed(run)
         model = self._model(examples, key)
-        torch.manual_seed(draw)
+        torch.manual_seed(run)
         values = fit(
             model,
             loaders,
@@ -76,12 +75,25 @@ class Experiment:
             label=f"{key.dataset}, {key.readout}, fold {key.fold}, seed {key.seed}",
             watch=watch(model),
         )
-        facts |= {
+        facts = {
             "settings": self.task.configuration(),
             "torch": torch.__version__,
             "backend": backend(),
         }
-        return model, {**values, **facts}
+        return model, {**values, **facts, **self._numbers(examples, key)}
+
+    def loaders(self, key: Key) -> Loaders:
+        r"""The batches of a run; those to train with in the same order again."""
+        examples, size = self._examples(key), self.task.batch_size
+        train, val, test = self.task.split(examples.y.cpu(), key.fold, key.seed)
+        examples = examples.fitted(train.to(self.device))
+        run = self.task.run_of(key.fold, key.seed)
+        shuffle = torch.Generator().manual_seed(run)
+        return Loaders(
+            Batches(examples, train, size, shuffle, self.task.augment),
+            Batches(examples, val, size),
+            Batches(examples, test, size),
+        )
 
     def trained(self, key: Key) -> Module:
         r"""The model of an earlier run, in evaluation mode.
@@ -89,7 +101,7 @@ class Experiment:
         Raises:
             ValueError: If its weights are those of another version of the model.
         """
-        model = self._model(self.task.data(key.seed).to(self.device), key)
+        model = self._model(self._examples(key), key)
         try:
             model.load_state_dict(torch.load(self.weights(key)))
         except RuntimeError as error:
@@ -103,32 +115,23 @@ class Experiment:
         assert self.models is not None
         return self.models / f"{'_'.join(map(str, key))}.pt"
 
+    def _examples(self, key: Key) -> Examples:
+        return self.task.data(key.seed).to(self.device)
+
     def _model(self, examples: Examples, key: Key) -> Module:
         return self.task.model(examples, resolve(key.readout)).to(self.device)
 
-    def _loaders(
-        self, examples: Examples, key: Key, draw: int
-    ) -> tuple[Loaders, dict[str, Any]]:
-        y, size = examples.y.cpu(), self.task.batch_size
-        train, val, test = self.task.split(y, key.fold, key.seed)
-        examples = examples.fitted(train.to(self.device))
-        shuffle = torch.Generator().manual_seed(draw)
-        loaders = Loaders(
-            Batches(examples, train, size, shuffle, self.task.augment),
-            Batches(examples, val, size),
-            Batches(examples, test, size),
-        )
-        facts = {
-            "majority_accuracy": float(
-                (y[test] == y[train].mode().values).float().mean()
-            ),
+    def _numbers(self, examples: Examples, key: Key) -> dict[str, float]:
+        y = examples.y.cpu()
+        train, _, test = self.task.split(y, key.fold, key.seed)
+        majority = y[train].mode().values
+        # By how much runs depend on one another: Nadeau and Bengio's ratio.
+        ratio = 0.0 if self.task.generated else len(test) / (len(y) - len(test))
+        return {
+            "majority_accuracy": float((y[test] == majority).float().mean()),
             "num_test": len(test),
-            # By how much runs depend on one another: Nadeau and Bengio's ratio.
-            "test_ratio": 0.0
-            if self.task.generated
-            else len(test) / (len(y) - len(test)),
+            "test_ratio": ratio,
         }
-        return loaders, facts
 
 
 def watch(model: Module) -> Callable[[], Mapping[str, Any]] | None:

@@ -48,7 +48,7 @@ class Molecules(NamedTuple):
 def train_on_molecules(training: Training, per_class: int = 1) -> Molecules:
     r"""Trains a GIN with a UOTP readout on the solubility of molecules."""
     source = Source("solubility")
-    experiment = Experiment(task(source, training, Shape(), batch_size=64))
+    experiment = Experiment(task(source, training, Shape()))
     model, _ = experiment.train(experiment.key("uotp", 0, 0))
     assert isinstance(model, GraphClassifier)
     dataset = source.load()

@@ -95,6 +95,7 @@ RUNS = {
 }
 # Attention between all pairs of nodes of a graph; the largest here has 3,782.
 LEFT_OUT = {"REDDIT-BINARY": ("set-transformer",)}
+BATCH_SIZE = 64
 TRAINING = Training(epochs=60, patience=15)
 
 
@@ -102,10 +103,15 @@ def tasks(root: Path | None) -> list[Task]:
     r"""The graph sets of the suite; TU sets are those of ``root/tu``."""
     folder = None if root is None else root / "tu"
     sources = [Source(name, folder) for name in RUNS]
-    return [task(source, TRAINING, Shape(), batch_size=64) for source in sources]
+    return [task(source, TRAINING, Shape()) for source in sources]
 
 
-def task(source: Source, training: Training, shape: Shape, batch_size: int) -> Task:
+def task(
+    source: "Source | GraphDataset",
+    training: Training,
+    shape: Shape,
+    batch_size: int = BATCH_SIZE,
+) -> Task:
     r"""Classifying the graphs of a set.
 
     Solubility has its published split alone, any other set ten folds.
@@ -114,7 +120,9 @@ def task(source: Source, training: Training, shape: Shape, batch_size: int) -> T
     return Task(
         application="graphs",
         name=source.name,
-        data=source.graphs,
+        data=source.graphs
+        if isinstance(source, Source)
+        else lambda seed: source.graphs,
         split=source.split,
         model=build,
         training=training,

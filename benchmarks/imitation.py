@@ -23,7 +23,7 @@ from torch import Tensor
 from torch_geometric.nn.aggr import Aggregation
 
 from benchmarks.curves import PALETTE, save
-from benchmarks.graph_experiment import Shape
+from benchmarks.graph_tasks import Shape
 from benchmarks.harness import Training
 from benchmarks.pretrained import Pretrained, load
 from torch_geometric_uotp import UOTPAggregation

@@ -6,10 +6,11 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from benchmarks import solubility, tu
-from benchmarks.graph_data import GraphBatch, GraphBatches, GraphDataset
-from benchmarks.graph_experiment import Experiment, Shape
+from benchmarks import graph_tasks
+from benchmarks.experiment import Experiment
+from benchmarks.graph_data import GraphBatch, GraphDataset
 from benchmarks.graph_model import GraphClassifier
+from benchmarks.graph_tasks import Shape, Source
 from benchmarks.harness import Loaders, Training
 from benchmarks.records import Key
 
@@ -20,7 +21,7 @@ def load(name: str, root: Path | None, cache: Path = Path(".cache/tu")) -> Graph
     Raises:
         ValueError: If it cannot be had; the message says what is missing.
     """
-    return solubility.load() if name == "solubility" else tu.load(name, root, cache)
+    return Source(name, root, cache).load()
 
 
 @dataclass(frozen=True)
@@ -31,7 +32,7 @@ class Pretrained:
         dataset (GraphDataset): The graphs.
         training (Training): How the GINs are trained.
         shape (Shape): Their sizes.
-        out (Path): The folder of their weights.
+        out (Path): The folder of the folder of their weights.
     """
 
     dataset: GraphDataset
@@ -41,37 +42,40 @@ class Pretrained:
 
     @property
     def _experiment(self) -> Experiment:
-        return Experiment(self.dataset, self.training, self.shape, self.out)
+        task = graph_tasks.task(self.dataset, self.training, self.shape)
+        return Experiment(task, models=self.out / "models")
 
-    def key(self, readout: str, seed: int) -> Key:
+    def key(self, readout: str, run: int) -> Key:
         r"""What identifies a GIN, its training included."""
-        return self._experiment.key(readout, seed)
+        experiment = self._experiment
+        return experiment.key(readout, *experiment.task.place(run))
 
-    def model(self, readout: str, seed: int) -> GraphClassifier:
+    def run_of(self, key: Key) -> int:
+        r"""The number of a run."""
+        return self._experiment.task.run_of(key.fold, key.seed)
+
+    def model(self, readout: str, run: int) -> GraphClassifier:
         r"""The GIN with that readout, in evaluation mode, trained if need be."""
-        key = self.key(readout, seed)
+        key = self.key(readout, run)
         if not self._experiment.weights(key).is_file():
             self._experiment.run(key)
-        return self._experiment.trained(key)
+        model = self._experiment.trained(key)
+        assert isinstance(model, GraphClassifier)
+        return model
 
-    def loaders(self, seed: int) -> Loaders:
+    def loaders(self, run: int) -> Loaders:
         r"""The batches it is trained on, in the same order again."""
-        graphs, size = self.dataset.graphs, self.shape.batch_size
-        train, val, test = self.dataset.split(seed)
-        shuffle = torch.Generator().manual_seed(seed)
-        return Loaders(
-            GraphBatches(graphs, train, size, shuffle),
-            GraphBatches(graphs, val, size),
-            GraphBatches(graphs, test, size),
-        )
+        return self._experiment.loaders(self.key("mean", run))
 
-    def test_graphs(self, seed: int) -> GraphBatch:
+    def test_graphs(self, run: int) -> GraphBatch:
         r"""The graphs it has not seen, as one batch."""
-        graphs, _ = self.dataset.graphs.select(self.dataset.split(seed).test)
+        fold, seed = self._experiment.task.place(run)
+        test = self.dataset.split(self.dataset.graphs.y, fold, seed).test
+        graphs, _ = self.dataset.graphs.select(test)
         return graphs
 
-    def features(self, readout: str, seed: int) -> Tensor:
+    def features(self, readout: str, run: int) -> Tensor:
         r"""What that GIN hands its readout for those graphs, [N, hidden]."""
-        model = self.model(readout, seed)
+        model = self.model(readout, run)
         with torch.no_grad():
-            return model.embed(self.test_graphs(seed))
+            return model.embed(self.test_graphs(run))

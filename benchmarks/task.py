@@ -65,4 +65,13 @@ class Task:
 
     def places(self, count: int) -> list[tuple[int, int]]:
         r"""The first ``count`` pairs of fold and seed, all folds of a seed first."""
-        return [(run % self.num_folds, run // self.num_folds) for run in range(count)]
+        return [self.place(run) for run in range(count)]
+
+    def place(self, run: int) -> tuple[int, int]:
+        r"""Fold and seed of a run, by its number from 0."""
+        seed, fold = divmod(run, self.num_folds)
+        return fold, seed
+
+    def run_of(self, fold: int, seed: int) -> int:
+        r"""The number of a run."""
+        return self.num_folds * seed + fold

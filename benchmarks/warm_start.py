@@ -22,8 +22,8 @@ import torch
 from scipy.stats import ttest_rel, wilcoxon
 from torch.nn.functional import cross_entropy
 
-from benchmarks.graph_experiment import Shape
 from benchmarks.graph_model import GraphClassifier
+from benchmarks.graph_tasks import Shape
 from benchmarks.harness import Training, evaluate, fit
 from benchmarks.pretrained import Pretrained, load
 from benchmarks.records import Key, Records, digest
@@ -48,9 +48,9 @@ class WarmStart:
     pretrained: Pretrained
     tuning: Training
 
-    def key(self, pooling: str, arm: str, seed: int) -> Key:
+    def key(self, pooling: str, arm: str, run: int) -> Key:
         r"""The key of one run."""
-        start = self.pretrained.key(pooling, seed)
+        start = self.pretrained.key(pooling, run)
         settings = {"start": start.configuration, **asdict(self.tuning)}
         name = f"{pooling}, {arm}"
         return start._replace(readout=name, configuration=digest(settings))
@@ -58,32 +58,33 @@ class WarmStart:
     def run(self, key: Key) -> Record:
         r"""Trains one model further; the record has its score before, too."""
         pooling, arm = key.readout.split(", ")
-        model = self.pretrained.model(pooling, key.seed)
-        before = self._test(model, key.seed)
+        run = self.pretrained.run_of(key)
+        model = self.pretrained.model(pooling, run)
+        before = self._test(model, run)
         if arm == "swapped":
             swap_readout(model, channels=self.pretrained.shape.hidden)
-        changed = abs(self._test(model, key.seed)["test_loss"] - before["test_loss"])
-        torch.manual_seed(key.seed)
-        loaders = self.pretrained.loaders(key.seed)
+        changed = abs(self._test(model, run)["test_loss"] - before["test_loss"])
+        torch.manual_seed(run)
+        loaders = self.pretrained.loaders(run)
         values = fit(model, loaders, cross_entropy, self.tuning, label=key.readout)
         return {
             **values,
             "before": before,
             "changed": changed,
-            "learned": self._learned(model, key.seed),
+            "learned": self._learned(model, run),
         }
 
-    def _test(self, model: GraphClassifier, seed: int) -> dict[str, float]:
-        score = evaluate(model, self.pretrained.loaders(seed).test, cross_entropy)
+    def _test(self, model: GraphClassifier, run: int) -> dict[str, float]:
+        score = evaluate(model, self.pretrained.loaders(run).test, cross_entropy)
         return {"test_loss": score.loss, "test_accuracy": score.accuracy}
 
     @torch.no_grad()
-    def _learned(self, model: GraphClassifier, seed: int) -> dict[str, Any]:
+    def _learned(self, model: GraphClassifier, run: int) -> dict[str, Any]:
         r"""Where the layer is, if there is one: coefficients and distances."""
         layer = model.readout
         if not isinstance(layer, UOTPAggregation):
             return {}
-        graphs = self.pretrained.test_graphs(seed)
+        graphs = self.pretrained.test_graphs(run)
         distances = nearest_pooling(layer, model.embed(graphs), graphs.batch)
         table = {name: value.tolist() for name, value in layer.coefficients().items()}
         return {"coefficients": table, "distances": distances}

@@ -3,12 +3,12 @@ import json
 import pytest
 
 from benchmarks import imitation
-from benchmarks.graph_experiment import Shape
+from benchmarks.graph_tasks import Shape
 
 
 @pytest.fixture
 def _tiny(dataset, monkeypatch: pytest.MonkeyPatch) -> None:
-    shape = Shape(hidden=8, num_layers=2, batch_size=10)
+    shape = Shape(hidden=8, num_layers=2)
     monkeypatch.setattr(imitation, "load", lambda name, root: dataset)
     monkeypatch.setattr(imitation, "Shape", lambda: shape)
 

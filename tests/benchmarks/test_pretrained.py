@@ -1,11 +1,11 @@
 import pytest
 import torch
 
-from benchmarks.graph_experiment import Shape
+from benchmarks.graph_tasks import Shape
 from benchmarks.harness import Training
 from benchmarks.pretrained import Pretrained, load
 
-SHAPE = Shape(hidden=8, num_layers=2, batch_size=10)
+SHAPE = Shape(hidden=8, num_layers=2)
 
 
 @pytest.fixture
@@ -15,7 +15,7 @@ def pretrained(dataset, tmp_path) -> Pretrained:
 
 def test_a_model_is_trained_once(pretrained, monkeypatch: pytest.MonkeyPatch) -> None:
     first = pretrained.model("mean", 0)
-    monkeypatch.setattr("benchmarks.graph_experiment.fit", None)
+    monkeypatch.setattr("benchmarks.experiment.fit", None)
     again = pretrained.model("mean", 0)
     assert not again.training
     for name, value in first.state_dict().items():

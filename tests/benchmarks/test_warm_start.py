@@ -2,12 +2,12 @@ import pytest
 from scipy.stats import ttest_rel, wilcoxon
 
 from benchmarks import warm_start
-from benchmarks.graph_experiment import Shape
+from benchmarks.graph_tasks import Shape
 from benchmarks.harness import Training
 from benchmarks.pretrained import Pretrained
 from benchmarks.warm_start import WarmStart, compare, learned, table
 
-SHAPE = Shape(hidden=8, num_layers=2, batch_size=10)
+SHAPE = Shape(hidden=8, num_layers=2)
 
 
 @pytest.fixture
@@ -32,7 +32,7 @@ def test_both_arms_start_from_the_same_model(experiment, pooling: str) -> None:
 
 def test_keys_tell_the_arms_and_the_settings_apart(experiment) -> None:
     key = experiment.key("mean", "kept", 1)
-    assert key[:3] == ("signs", "mean, kept", 1)
+    assert key[1:5] == ("signs", "mean, kept", 1, 0)
     other = WarmStart(experiment.pretrained, Training(5))
     assert other.key("mean", "kept", 1).configuration != key.configuration
 

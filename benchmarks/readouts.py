@@ -122,6 +122,7 @@ CONCATENATED = {
 
 OURS = {
     "uotp": Readout(UOTPAggregation),
+    "uotp-size": Readout(lambda channels: UOTPAggregation(channels, size_power=0.5)),
     "uotp-badmm": Readout(lambda channels: UOTPAggregation(channels, solver="badmm")),
     "uotp-badmm-q": Readout(
         lambda channels: UOTPAggregation(

@@ -4,7 +4,6 @@ from typing import NamedTuple
 
 import pytest
 import torch
-from benchmarks.graph_experiment import Shape
 from torch import Tensor
 from torch.nn import Linear, Module, Sequential, Tanh
 from torch_geometric.nn.aggr import (
@@ -15,6 +14,7 @@ from torch_geometric.nn.aggr import (
     SumAggregation,
 )
 
+from benchmarks.graph_tasks import Shape
 from benchmarks.harness import Training
 from benchmarks.pretrained import Pretrained, load
 from torch_geometric_uotp import UOTPAggregation

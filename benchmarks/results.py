@@ -103,8 +103,8 @@ def arrange(records: Iterable[Record]) -> list[DataSet]:
     r"""Groups records by data set.
 
     Where a data set was run in several configurations, the one with the most records
-    counts, and no other; of its runs, those that all readouts have. A data set with no
-    such run is left out.
+    counts, and no other. All readouts are compared in the same runs, see
+    :func:`paired`. A data set with no such run is left out.
     """
     groups: dict[str, list[Record]] = {}
     for record in records:
@@ -121,12 +121,26 @@ def _data_set(name: str, records: list[Record]) -> DataSet:
         if record["configuration"] == configuration:
             place = (record["fold"], record["seed"])
             runs.setdefault(record["readout"], {})[place] = record
-    common = set.intersection(*(set(places) for places in runs.values()))
-    paired = {
-        readout: {place: record for place, record in places.items() if place in common}
-        for readout, places in runs.items()
+    return DataSet(name, paired(runs))
+
+
+def paired(
+    runs: Mapping[str, Mapping[Place, Record]],
+) -> dict[str, dict[Place, Record]]:
+    r"""Readouts that were run about as often, and the runs that all of them have.
+
+    Of the numbers of runs there are, the one that keeps most records decides, the
+    smaller one at a tie: readouts with fewer runs are left out. So neither an
+    interrupted suite nor a readout that was tried once hides what the others have.
+    """
+    counts = sorted(len(places) for places in runs.values())
+    least = max(counts, key=lambda n: n * sum(count >= n for count in counts))
+    kept = {name: places for name, places in runs.items() if len(places) >= least}
+    common = set.intersection(*(set(places) for places in kept.values()))
+    return {
+        name: {place: record for place, record in places.items() if place in common}
+        for name, places in kept.items()
     }
-    return DataSet(name, paired)
 
 
 def common_readouts(sets: Iterable[DataSet]) -> list[str]:

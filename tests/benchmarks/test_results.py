@@ -48,6 +48,27 @@ def test_scores_by_run(data):
 
 def test_runs_count_that_all_readouts_have(data):
     assert [len(runs) for runs in data.runs.values()] == [2, 2]
+
+
+@pytest.mark.parametrize(
+    ("counts", "kept"),
+    [
+        ({"a": 3, "b": 3, "c": 2}, {"a": 2, "b": 2, "c": 2}),  # interrupted
+        ({"a": 8, "b": 8, "c": 1}, {"a": 8, "b": 8}),  # tried once
+        ({"a": 1, "b": 1}, {"a": 1, "b": 1}),
+    ],
+)
+def test_a_readout_with_few_runs_does_not_hide_the_others(counts, kept):
+    records = [
+        record(name, seed, 0.5)
+        for name, count in counts.items()
+        for seed in range(count)
+    ]
+    (found,) = arrange(records)
+    assert {name: len(runs) for name, runs in found.runs.items()} == kept
+
+
+def test_no_run_in_common_is_no_data_set():
     apart = [record("mean", 0, 0.5), record("uotp", 1, 0.6)]
     assert arrange(apart) == []
 

@@ -4,9 +4,9 @@ r"""What the readouts cost, as ratios of medians of one run on this machine.
 
 Every time is of a forward and a backward pass through the public layer, in float32,
 K = 4, with learned coefficients, on as many threads as torch takes. Contenders take
-turns of two calls, so that what slows the machine for a while slows all of them; the
-second call is reported, and beside it the first, which finds the others' data in the
-caches. The allocator keeps its pages, as it does in a training loop that has
+turns of several calls, so that what slows the machine for a while slows all of them;
+the last call is reported, and beside it the first, which finds the others' data in the
+caches (:mod:`benchmarks.timing`). The allocator keeps its pages, as it does in a training loop that has
 run for a while (:mod:`benchmarks.allocator` says why that matters, and how much);
 ``--allocator default`` leaves it as it is. The page faults of a step are counted beside
 its time. The load is recorded: above 1, others had the processor, and threads that wait
@@ -76,7 +76,7 @@ def compare(workload: Workload, repeats: int) -> dict[str, dict[str, float]]:
     steps = {name: forward_and_backward(name, workload) for name in READOUTS}
     seconds = turns(steps, repeats)
     return {
-        "seconds": {name: second for name, (_, second) in seconds.items()},
+        "seconds": {name: last for name, (_, last) in seconds.items()},
         "seconds, cold": {name: first for name, (first, _) in seconds.items()},
         "page faults": {name: float(page_faults(step)) for name, step in steps.items()},
     }

@@ -5,31 +5,32 @@ import pytest
 import torch
 
 from benchmarks import limits, scaling, speed, workloads
-from benchmarks.timing import interleaved, turns
+from benchmarks.timing import CALLS, interleaved, turns
 from benchmarks.workloads import Workload, forward_and_backward, kept_for_backward
 from torch_geometric_uotp import backend, ops
 
 TINY = Workload("tiny", (3, 4), 5)
 
 
-def test_contenders_take_turns_of_two_calls_and_warm_up() -> None:
+def test_contenders_take_turns_of_several_calls_and_warm_up() -> None:
     calls: list[str] = []
     steps = {name: lambda name=name: calls.append(name) for name in "abc"}
     seconds = interleaved(steps, repeats=3, warmup=1)
     assert set(seconds) == set("abc")
-    rounds = ["".join(calls[i : i + 6]) for i in range(0, 24, 6)]
-    assert set(rounds) == {"aabbcc", "bbccaa", "ccaabb"}
+    firsts = "".join(calls[::CALLS])
+    assert calls == [name for name in firsts for _ in range(CALLS)]
+    assert {firsts[i : i + 3] for i in range(0, 12, 3)} == {"abc", "bca", "cab"}
 
 
-def test_both_calls_of_a_turn_are_timed() -> None:
+def test_the_first_and_the_last_call_of_a_turn_are_timed() -> None:
     calls = []
 
     def slow_at_first() -> None:
         calls.append(None)
-        time.sleep(0.01 * (len(calls) % 2))
+        time.sleep(0.01 * (len(calls) % CALLS == 1))
 
-    first, second = turns({"it": slow_at_first}, repeats=3, warmup=0)["it"]
-    assert first > 0.01 > second
+    first, last = turns({"it": slow_at_first}, repeats=3, warmup=0)["it"]
+    assert first > 0.01 > last
 
 
 @pytest.mark.parametrize("name", workloads.READOUTS)

@@ -6,8 +6,9 @@ Every time is of a forward and a backward pass through the public layer, in floa
 K = 4, with learned coefficients, on as many threads as torch takes. Contenders take
 turns of several calls, so that what slows the machine for a while slows all of them;
 the last call is reported, and beside it the first, which finds the others' data in the
-caches (:mod:`benchmarks.timing`). The allocator keeps its pages, as it does in a training loop that has
-run for a while (:mod:`benchmarks.allocator` says why that matters, and how much);
+caches (:mod:`benchmarks.timing`). The allocator keeps its pages, as it does in a
+training loop that has run for a while (:mod:`benchmarks.allocator` says why that
+matters, and how much);
 ``--allocator default`` leaves it as it is. The page faults of a step are counted beside
 its time. The load is recorded: above 1, others had the processor, and threads that wait
 for each other take many times as long.

@@ -99,6 +99,8 @@ template <class R, class F> inline void for_chunks(const R& rows, const Parallel
   else Task::run(&task, 0, rows.chunks());
 }
 
+inline Scratch& wide_scratch() { static thread_local Scratch scratch; return scratch; }
+
 // f(rows, parallel or null) over all sets and heads. A set that is a large part of the batch is cut inside, one after another;
 // the others are dealt out whole, in pieces of as many nodes.
 template <class S, class T, class F> inline void for_sets(const Batch<S, T>& batch, const Parallel& parallel, F f) {
@@ -106,14 +108,22 @@ template <class S, class T, class F> inline void for_sets(const Batch<S, T>& bat
     const Batch<S, T>& batch;
     F& f;
     int64_t nodes, pieces, wide;
+    int64_t* wide_sets;  // in their order: fewer than 4 x pieces
+    int64_t wide_count, wide_nodes;
 
     bool is_wide(const Rows<S, T>& rows) const { return rows.count > wide && rows.chunks() > 1; }
+
+    int64_t dealt_nodes_before(int64_t set) const {
+      int64_t before = batch.ptr[set];
+      for (int64_t i = 0; i < wide_count && wide_sets[i] < set; ++i) before -= batch.ptr[wide_sets[i] + 1] - batch.ptr[wide_sets[i]];
+      return before;
+    }
 
     int64_t first_set(int64_t piece) const {
       int64_t low = 0, high = batch.sets;
       while (low < high) {
         const int64_t middle = (low + high) / 2;
-        if (batch.ptr[middle] * pieces < nodes * piece) low = middle + 1;
+        if (dealt_nodes_before(middle) * pieces < (nodes - wide_nodes) * piece) low = middle + 1;
         else high = middle;
       }
       return low;
@@ -131,11 +141,13 @@ template <class S, class T, class F> inline void for_sets(const Batch<S, T>& bat
   };
   const int64_t nodes = batch.ptr[batch.sets], work = nodes * batch.heads * round_up(batch.width, W<T>);
   const int64_t pieces = larger(1, smaller(parallel.threads, work / (kChunk / 4)));
-  Task task{batch, f, nodes, pieces, pieces > 1 ? nodes / (4 * pieces) : nodes};
+  Task task{batch, f, nodes, pieces, pieces > 1 ? nodes / (4 * pieces) : nodes, wide_scratch().template at_least<int64_t>(4 * pieces), 0, 0};
   for (int64_t set = 0; set < batch.sets; ++set)
     for (int64_t head = 0; head < batch.heads; ++head) {
       const Rows<S, T> rows(batch, set, head);
-      if (task.is_wide(rows)) f(rows, &parallel);
+      if (!task.is_wide(rows)) break;
+      if (!head) task.wide_sets[task.wide_count++] = set, task.wide_nodes += rows.count;
+      f(rows, &parallel);
     }
   if (pieces > 1) parallel.run(pieces, 1, Task::run, &task);
   else Task::run(&task, 0, 1);

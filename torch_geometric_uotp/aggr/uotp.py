@@ -47,7 +47,7 @@ class UOTPAggregation(Aggregation):
         channels (int): Size of each input sample.
         solver (str): ``sinkhorn``, or ``badmm`` (Bregman ADMM).
             (default: ``sinkhorn``)
-        num_steps (int): Unrolled steps of the solver. (default: :obj:`4`)
+        num_steps (int, optional): Unrolled steps. (default: :obj:`4`)
         regularizer (str): R, ``entropy`` (:math:`\langle P, \log P - 1\rangle`)
             or, with BADMM, ``quadratic`` (:math:`\|P\|_F^2`).
             (default: ``entropy``)
@@ -83,6 +83,11 @@ class UOTPAggregation(Aggregation):
             power s of a set's size N by which its output is multiplied,
             :math:`N^s`, from 0 to 1, at which averages become sums: a number,
             or of shape [heads]. (default: no such factor)
+        tol (float, optional): Solve each set, in double precision, until its
+            residual is below this, in place of ``num_steps``; Sinkhorn only.
+            (default: :obj:`None`)
+        max_steps (int, optional): Steps at most, with ``tol``.
+            (default: :obj:`1000`)
 
     Shapes:
         - **input:** node features :math:`(*, |\mathcal{V}|, F)`, any floating
@@ -99,7 +104,7 @@ class UOTPAggregation(Aggregation):
         self,
         channels: int,
         solver: str = "sinkhorn",
-        num_steps: int = 4,
+        num_steps: int | None = None,
         regularizer: str = "entropy",
         heads: int = 1,
         alpha0: float | Tensor = 1.0,
@@ -112,6 +117,8 @@ class UOTPAggregation(Aggregation):
         channel_prior: Tensor | None = None,
         normalize: bool = True,
         size_power: float | Tensor | None = None,
+        tol: float | None = None,
+        max_steps: int | None = None,
     ) -> None:
         super().__init__()
         if heads < 1 or channels < 1 or channels % heads:
@@ -122,13 +129,15 @@ class UOTPAggregation(Aggregation):
         self.channels = channels
         self.heads = heads
         self.normalize = normalize
-        self.solver = solver_resolver(solver, num_steps, regularizer)
+        self.solver = solver_resolver(solver, num_steps, regularizer, tol, max_steps)
         if rho is not None and not isinstance(self.solver, BADMM):
             raise ValueError(f"'rho' needs solver='badmm' (got '{solver}')")
         if isinstance(self.solver, BADMM) and rho is None:
             rho = self.solver.regularizer.rho
         start = Coefficients.from_alphas(alpha0, alpha1, alpha2, rho)
-        start = start.expand(1 if share_steps else num_steps, heads)
+        if tol is not None and not share_steps:
+            raise ValueError("'tol' needs share_steps=True (got False)")
+        start = start.expand(1 if share_steps else self.solver.table_rows, heads)
         self.coefficient = (
             LearnedCoefficients(start, self._rows(share_steps, normalize))
             if learn

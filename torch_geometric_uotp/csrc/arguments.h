@@ -37,6 +37,7 @@ inline int32_t code(ScalarType dtype) {
     case ScalarType::BFloat16: return aoti_torch_dtype_bfloat16();
     case ScalarType::Half: return aoti_torch_dtype_float16();
     case ScalarType::Long: return aoti_torch_dtype_int64();
+    case ScalarType::Bool: return aoti_torch_dtype_bool();
     default: return aoti_torch_dtype_float32();
   }
 }

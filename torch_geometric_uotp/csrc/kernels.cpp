@@ -1,5 +1,6 @@
 // Compiled once per instruction set, with -DUOTP_ISA=<its name> and the compiler's flags for it.
 #include "badmm.h"
+#include "fixed_point.h"
 #include "kernels.h"
 #include "sinkhorn.h"
 
@@ -10,7 +11,8 @@ template <class S, class T> constexpr SolverTable<S, T> table{sinkhorn_forward<S
 
 #define UOTP_NAME_(isa) #isa
 #define UOTP_NAME(isa) UOTP_NAME_(isa)
-extern const Kernels kernels{UOTP_NAME(UOTP_ISA), table<float, float>, table<double, double>, table<bfloat16, float>, table<float16, float>};
+extern const Kernels kernels{UOTP_NAME(UOTP_ISA), table<float, float>, table<double, double>, table<bfloat16, float>, table<float16, float>,
+                             {fixed_point_forward<double>, fixed_point_backward<double>}};
 
 }  // namespace UOTP_ISA
 }  // namespace uotp

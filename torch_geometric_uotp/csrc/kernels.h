@@ -11,6 +11,7 @@ struct Kernels {
   SolverTable<double, double> float64;
   SolverTable<bfloat16, float> bfloat;
   SolverTable<float16, float> half;
+  FixedPointTable<double> fixed_point;
 };
 
 // The widest set of this machine, or the one named by the environment variable UOTP_ISA if this machine has it.

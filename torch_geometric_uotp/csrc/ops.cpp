@@ -6,6 +6,7 @@
 
 #include "arguments.h"
 #include "badmm_ops.h"
+#include "fixed_point_ops.h"
 
 namespace uotp {
 namespace {
@@ -101,6 +102,12 @@ STABLE_TORCH_LIBRARY(uotp, library) {
       "badmm_backward(Tensor grad, Tensor x, Tensor? values, Tensor ptr, Tensor? order, Tensor t, Tensor r_p, Tensor r_q, Tensor rho, Tensor? log_p0, "
       "Tensor? log_q0, int num_steps, float gain, float ceiling, bool quadratic, Tensor pooled, Tensor channel_log_sums, Tensor node_log_sums, Tensor masses) "
       "-> (Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor)");
+  library.def(
+      "fixed_point_forward(Tensor x, Tensor? values, Tensor ptr, Tensor? order, Tensor t, Tensor r_p, Tensor r_q, Tensor? log_p0, Tensor? log_q0, "
+      "float tol, int max_steps) -> (Tensor, Tensor, Tensor, Tensor)");
+  library.def(
+      "fixed_point_backward(Tensor grad, Tensor x, Tensor? values, Tensor ptr, Tensor? order, Tensor t, Tensor r_p, Tensor r_q, Tensor? log_p0, "
+      "Tensor? log_q0, float tol, int max_steps, Tensor pooled, Tensor bias) -> (Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor)");
   library.def("layout(Tensor index, SymInt num_sets) -> (Tensor, Tensor)");
   library.def("instruction_set() -> str");
 }
@@ -109,6 +116,8 @@ STABLE_TORCH_LIBRARY_IMPL(uotp, CPU, library) {
   library.impl("sinkhorn_forward", TORCH_BOX(&uotp::sinkhorn_forward));
   library.impl("badmm_forward", TORCH_BOX(&uotp::badmm_forward));
   library.impl("badmm_backward", TORCH_BOX(&uotp::badmm_backward));
+  library.impl("fixed_point_forward", TORCH_BOX(&uotp::fixed_point_forward));
+  library.impl("fixed_point_backward", TORCH_BOX(&uotp::fixed_point_backward));
   library.impl("layout", TORCH_BOX(&uotp::layout));
   library.impl("sinkhorn_backward", TORCH_BOX(&uotp::sinkhorn_backward));
 }

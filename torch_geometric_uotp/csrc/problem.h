@@ -73,6 +73,32 @@ template <class S, class T> struct BadmmBackward {
   T* d_log_q0;            // [N, heads], zero before; null: not wanted
 };
 
+// Sinkhorn's fixed point, whose scores are stored and computed as T.
+template <class T> struct FixedPoint {
+  Batch<T, T> batch;
+  Coefficient<const T> t, r_p, r_q;
+  T tol;
+  int64_t max_steps;
+};
+
+template <class T> struct FixedPointForward {
+  T* pooled;              // [G, D]
+  T* bias;                // [N, heads]: b
+  bool* solved;           // [G, heads]
+  int64_t* steps;         // [G, heads]: sweeps, and products with the system
+};
+
+template <class T> struct FixedPointBackward {
+  const T* pooled;        // [G, D], as the forward left it
+  const T* bias;
+  const T* grad;          // [G, D]
+  T* d_scores;            // [N, D]
+  T* d_values;            // [N, D]; null: the values are the scores
+  Coefficient<T> d_t, d_r_p, d_r_q;  // of every set
+  T* d_log_p0;            // [G, D], of every set; null: not wanted
+  T* d_log_q0;            // [N, heads]; null: not wanted
+};
+
 // Runs task(context, begin, end) over ranges of [0, count), at least `grain` long, on the caller's threads.
 struct Parallel {
   void (*run)(int64_t count, int64_t grain, void (*task)(void*, int64_t, int64_t), void* context);
@@ -84,6 +110,11 @@ template <class S, class T> struct SolverTable {
   void (*sinkhorn_backward)(const Sinkhorn<S, T>&, const SinkhornBackward<S, T>&, const Parallel&);
   void (*badmm_forward)(const Badmm<S, T>&, const BadmmForward<S, T>&, const Parallel&);
   void (*badmm_backward)(const Badmm<S, T>&, const BadmmBackward<S, T>&, const Parallel&);
+};
+
+template <class T> struct FixedPointTable {
+  void (*forward)(const FixedPoint<T>&, const FixedPointForward<T>&, const Parallel&);
+  void (*backward)(const FixedPoint<T>&, const FixedPointBackward<T>&, const Parallel&);
 };
 
 }  // namespace uotp

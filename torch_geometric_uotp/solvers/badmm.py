@@ -11,7 +11,7 @@ from torch_geometric_uotp.coefficients import Coefficients
 from torch_geometric_uotp.problem import Problem, Solution
 from torch_geometric_uotp.segments import Segments
 from torch_geometric_uotp.semiring import LOG_SUM_EXP, MAX_PLUS, Semiring
-from torch_geometric_uotp.solvers.base import Solver
+from torch_geometric_uotp.solvers.base import UnrolledSolver
 from torch_geometric_uotp.solvers.native import as_given, pool_natively, with_portable
 
 
@@ -78,7 +78,7 @@ class State:
 
 
 @dataclass(frozen=True)
-class BADMM(Solver):
+class BADMM(UnrolledSolver):
     r"""Two-block splitting P = S with Kullback-Leibler proximity.
 
     From log S = log q0 + log p0 and dual Z = 0, with everything divided by

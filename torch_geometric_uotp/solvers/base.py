@@ -1,4 +1,4 @@
-r"""What solvers share: a number of steps, and the limit of infinite t."""
+r"""What solvers share: the limit of infinite t, and mostly a number of steps."""
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
@@ -9,9 +9,38 @@ from torch_geometric_uotp.problem import Problem, Solution
 from torch_geometric_uotp.semiring import LOG_SUM_EXP, MAX_PLUS, Semiring
 
 
-@dataclass(frozen=True)
 class Solver(ABC):
-    """A fixed number of unrolled steps, applied to a problem by calling it.
+    """An algorithm with its settings, applied to a problem by calling it."""
+
+    def __call__(self, problem: Problem) -> Solution:
+        """Solve the problem, heads of finite and of infinite t alike."""
+        soft = self.solve(problem.detach_hard_heads(), LOG_SUM_EXP)
+        if problem.coefficients.hard is None:
+            return soft
+        return _join(problem, self.solve(problem, MAX_PLUS), soft)
+
+    @property
+    @abstractmethod
+    def table_rows(self) -> int:
+        """How many steps can have coefficients of their own."""
+
+    @abstractmethod
+    def rows(self, channels: int, normalize: bool) -> dict[str, int]:
+        """How many steps' values of each coefficient the output depends on.
+
+        Args:
+            channels (int): C, channels a head.
+            normalize (bool): Whether the output is normalised.
+        """
+
+    @abstractmethod
+    def solve(self, problem: Problem, ring: Semiring) -> Solution:
+        """Run the recursion in the given arithmetic."""
+
+
+@dataclass(frozen=True)
+class UnrolledSolver(Solver):
+    """A fixed number of steps.
 
     Args:
         num_steps (int): K. (default: :obj:`4`)
@@ -26,28 +55,12 @@ class Solver(ABC):
         if self.num_steps < 1:
             raise ValueError(f"'num_steps' must be at least 1 (got {self.num_steps})")
 
-    def __call__(self, problem: Problem) -> Solution:
-        """Solve the problem, heads of finite and of infinite t alike."""
-        soft = self.solve(problem.detach_hard_heads(), LOG_SUM_EXP)
-        if problem.coefficients.hard is None:
-            return soft
-        return _join(problem, self.solve(problem, MAX_PLUS), soft)
-
     def __str__(self) -> str:
         return f"{type(self).__name__.lower()}, num_steps={self.num_steps}"
 
-    @abstractmethod
-    def rows(self, channels: int, normalize: bool) -> dict[str, int]:
-        """How many steps' values of each coefficient the output depends on.
-
-        Args:
-            channels (int): C, channels a head.
-            normalize (bool): Whether the output is normalised.
-        """
-
-    @abstractmethod
-    def solve(self, problem: Problem, ring: Semiring) -> Solution:
-        """Run the recursion in the given arithmetic."""
+    @property
+    def table_rows(self) -> int:
+        return self.num_steps
 
 
 def _join(problem: Problem, hard: Solution, soft: Solution) -> Solution:

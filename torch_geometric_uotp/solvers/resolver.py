@@ -2,6 +2,7 @@ r"""Solvers by name."""
 
 from torch_geometric_uotp.solvers.badmm import BADMM, Entropy, Quadratic, Regularizer
 from torch_geometric_uotp.solvers.base import Solver
+from torch_geometric_uotp.solvers.fixed_point import FixedPoint
 from torch_geometric_uotp.solvers.sinkhorn import Sinkhorn
 
 REGULARIZERS: dict[str, Regularizer] = {
@@ -11,26 +12,36 @@ REGULARIZERS: dict[str, Regularizer] = {
 
 
 def solver_resolver(
-    name: str, num_steps: int = 4, regularizer: str = "entropy"
+    name: str,
+    num_steps: int | None = None,
+    regularizer: str = "entropy",
+    tol: float | None = None,
+    max_steps: int | None = None,
 ) -> Solver:
     """Make the solver of a name.
 
     Args:
         name (str): ``sinkhorn`` or ``badmm``.
-        num_steps (int): K. (default: :obj:`4`)
+        num_steps (int, optional): K. (default: :obj:`4`)
         regularizer (str): ``entropy`` or, for BADMM, ``quadratic``.
             (default: ``entropy``)
+        tol (float, optional): With Sinkhorn, solve to this residual in place of
+            a number of steps. (default: :obj:`None`)
+        max_steps (int, optional): Steps at most, with ``tol``.
+            (default: :obj:`1000`)
 
     Raises:
         ValueError: If there is no such solver or regulariser, or if the solver
-            cannot take the regulariser.
+            cannot take an argument.
     """
+    _check_extent(name, num_steps, tol, max_steps)
     if regularizer not in REGULARIZERS:
         raise ValueError(
             f"'regularizer' must be one of {sorted(REGULARIZERS)} (got '{regularizer}')"
         )
+    steps = 4 if num_steps is None else num_steps
     if name == "badmm":
-        return BADMM(num_steps, REGULARIZERS[regularizer])
+        return BADMM(steps, REGULARIZERS[regularizer])
     if name != "sinkhorn":
         raise ValueError(f"'solver' must be 'sinkhorn' or 'badmm' (got '{name}')")
     if regularizer != "entropy":
@@ -38,4 +49,20 @@ def solver_resolver(
             f"the Sinkhorn solver needs regularizer='entropy' (got "
             f"'{regularizer}'); BADMM takes it"
         )
-    return Sinkhorn(num_steps)
+    if tol is None:
+        return Sinkhorn(steps)
+    return FixedPoint(tol) if max_steps is None else FixedPoint(tol, max_steps)
+
+
+def _check_extent(
+    name: str, num_steps: int | None, tol: float | None, max_steps: int | None
+) -> None:
+    if tol is None and max_steps is not None:
+        raise ValueError(f"'max_steps' needs 'tol' (got max_steps={max_steps} alone)")
+    if tol is not None and num_steps is not None:
+        raise ValueError(
+            "'num_steps' and 'tol' exclude each other (got "
+            f"num_steps={num_steps}, tol={tol}); 'max_steps' limits the steps to 'tol'"
+        )
+    if tol is not None and name == "badmm":
+        raise ValueError(f"'tol' needs solver='sinkhorn' (got '{name}')")

@@ -9,12 +9,12 @@ from torch_geometric_uotp.coefficients import Coefficients
 from torch_geometric_uotp.problem import Problem, Solution
 from torch_geometric_uotp.segments import Segments
 from torch_geometric_uotp.semiring import LOG_SUM_EXP, Semiring
-from torch_geometric_uotp.solvers.base import Solver
+from torch_geometric_uotp.solvers.base import UnrolledSolver
 from torch_geometric_uotp.solvers.native import as_given, pool_natively, with_portable
 
 
 @dataclass(frozen=True)
-class Sinkhorn(Solver):
+class Sinkhorn(UnrolledSolver):
     r"""Alternating maximisation of the dual, in the log domain.
 
     With the regulariser :math:`R(P) = \langle P, \log P - 1 \rangle` the plan
@@ -60,28 +60,30 @@ class Sinkhorn(Solver):
     def _solve_portably(self, problem: Problem, ring: Semiring) -> Solution:
         a: Tensor | None = None
         for k in range(self.num_steps - 1):
-            b = _node_potential(problem, ring, k, a)
-            a = _channel_potential(problem, ring, k, b)
+            b = node_potential(problem, ring, k, a)
+            a = channel_potential(problem, ring, k, b)
         last = self.num_steps - 1
-        b = _node_potential(problem, ring, last, a)
-        z = _logits(problem, ring, last, b)
+        b = node_potential(problem, ring, last, a)
+        z = logits(problem, ring, last, b)
         return Solution(
             pooled=ring.mean(z, problem.values, problem.segments).flatten(1),
             segments=problem.segments,
             heads=problem.scores.size(1),
-            make_plan=lambda: _plan(problem, ring, last, b),
-            make_residual=lambda: _residual(problem, ring, last, b),
+            make_plan=lambda: plan(problem, ring, last, b),
+            make_residual=lambda: residual(problem, ring, last, b),
         )
 
 
-def _logits(problem: Problem, ring: Semiring, k: int, b: Tensor) -> Tensor:
+def logits(problem: Problem, ring: Semiring, k: int, b: Tensor) -> Tensor:
+    """t x + b, without the channel potentials, [N, H, C]."""
     t = problem.at_nodes(problem.coefficients.step(k).t)
     return ring.scores(problem.scores, t) + b.unsqueeze(-1)
 
 
-def _node_potential(
+def node_potential(
     problem: Problem, ring: Semiring, k: int, a: Tensor | None
 ) -> Tensor:
+    """b from a, [N, H]; from a = 0 where there is none yet."""
     step = problem.coefficients.step(k)
     z = ring.scores(problem.scores, problem.at_nodes(step.t))
     if a is not None:
@@ -91,23 +93,26 @@ def _node_potential(
     )
 
 
-def _channel_potential(problem: Problem, ring: Semiring, k: int, b: Tensor) -> Tensor:
-    lse = ring.nodes(_logits(problem, ring, k, b), problem.segments)
+def channel_potential(problem: Problem, ring: Semiring, k: int, b: Tensor) -> Tensor:
+    """a from b, [G, H, C], with the coefficients of step k of an explicit problem."""
+    lse = ring.nodes(logits(problem, ring, k, b), problem.segments)
     r_p = problem.at_sets(problem.coefficients.step(k).r_p)
     return r_p.unsqueeze(-1) * (ring.prior(problem.channel_prior) - lse)
 
 
-def _plan(problem: Problem, ring: Semiring, k: int, b: Tensor) -> Tensor:
+def plan(problem: Problem, ring: Semiring, k: int, b: Tensor) -> Tensor:
+    """The plan at b, of mass 1, [N, H C]."""
     segments = problem.segments
-    z = _logits(problem, ring, k, b)
-    log_p = _channel_potential(problem, ring, k, b) + ring.nodes(z, segments)
+    z = logits(problem, ring, k, b)
+    log_p = channel_potential(problem, ring, k, b) + ring.nodes(z, segments)
     shares = ring.shares(log_p, problem.channel_prior)
     return (segments.gather(shares) * ring.weights(z, segments)).flatten(1)
 
 
-def _residual(problem: Problem, ring: Semiring, k: int, b: Tensor) -> Tensor:
-    a = _channel_potential(problem, ring, k, b)
-    gap = b - _node_potential(problem, ring, k, a)
+def residual(problem: Problem, ring: Semiring, k: int, b: Tensor) -> Tensor:
+    """How far b is from being left as it is, [G, H]: see :class:`Sinkhorn`."""
+    a = channel_potential(problem, ring, k, b)
+    gap = b - node_potential(problem, ring, k, a)
     span = problem.segments.max(gap) + problem.segments.max(-gap)
     return problem.segments.fill_empty(span / 2, 0)
 

@@ -7,13 +7,13 @@ from torch import Tensor
 
 from torch_geometric_uotp.problem import Problem, Solution
 from torch_geometric_uotp.semiring import Semiring
-from torch_geometric_uotp.solvers.base import Solver
+from torch_geometric_uotp.solvers.base import Solver, UnrolledSolver
 from torch_geometric_uotp.solvers.sinkhorn import Sinkhorn
 from torch_geometric_uotp.structure import StructuralProblem, Structure
 
 
 @dataclass(frozen=True)
-class Structural(Solver):
+class Structural(UnrolledSolver):
     r"""Proximal steps for the structural term, each a transport problem of scores.
 
     The objective is :math:`F(P) = L(P) - \alpha_s h(P)` with L convex, the

@@ -59,7 +59,7 @@ template <class T> class FixedPointForwardSet {
     prelude_ = softest_ < 1;
   }
 
-  // The scale to start annealing from, and how many passes may be more than plain. A plain step multiplies the residual by r_p r_q at most,
+  // The scale to start annealing from, and when to go on with plain steps. A plain step multiplies the residual by r_p r_q at most,
   // which says how many of them are enough.
   void plan(T sharpness, T rate) {
     const int64_t half = problem_.max_steps / 2;

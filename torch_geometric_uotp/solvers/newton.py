@@ -187,11 +187,13 @@ class AnnealedNewton:
     r"""Solves each set and head of an explicit problem until its own residual is small.
 
     The unknowns are the channel potentials; node potentials follow from them.
-    Plain steps are taken as long as they are fast. Then, from t / 2^k the problem is solved coarsely and t doubled, k times, each
-    start extrapolated from the two solutions before. A step solves the linear
-    system of :class:`SchurComplement`, inexactly. One that raises the residual
-    too far is undone, and plain Sinkhorn steps are taken instead: one, then
-    twice as many each time it happens again.
+    Plain steps are taken as long as they are fast. Then, from t / 2^k, the
+    problem is solved coarsely and t doubled, k times, each start extrapolated
+    from the two solutions before. A step solves the linear system of
+    :class:`SchurComplement`, inexactly. One that raises the residual too far is
+    undone, and plain Sinkhorn steps are taken instead: one, then twice as many
+    each time it happens again. Once as many passes have been spent as plain
+    steps would need at most, only plain steps follow.
 
     Args:
         problem (Problem): In double precision.
@@ -229,7 +231,7 @@ class AnnealedNewton:
         return self.b, self.solved, state.steps
 
     def _plan(self) -> tuple[Tensor, Tensor]:
-        """The scale to start annealing from, and how many passes may be more than plain.
+        """The scale to start annealing from, and when to go on with plain steps.
 
         A plain step multiplies the residual by r_p r_q at most, which says how
         many of them are enough.

@@ -152,7 +152,7 @@ def costs(sweeps: Mapping[str, Mapping[str, Any]]) -> Figure:
         axes.axhspan(0.75 * middle, 1.25 * middle, color="0.9", label="median ± 25 %")
         axes.plot(sweep["at"], sweep["ns"], "o-", color=OURS)
         axes.set(xscale="log", xlabel=name, ylabel="ns an element, K = 4")
-        axes.set_ylim(0, 1.1 * max(1.25 * middle, *sweep["ns"]))
+        _logarithmic(axes)
         axes.grid(alpha=0.3)
-    panels[0].legend(loc="lower right")
+    panels[0].legend(loc="upper right")
     return figure

@@ -53,7 +53,7 @@ CASES = [
     _case("UOTP BADMM 2 heads per step", solver="badmm", heads=2, share_steps=False),
     _case("UOTP Sinkhorn attention prior", node_prior="attention"),
     _case("UOTP BADMM attention prior", solver="badmm", node_prior="attention"),
-    _case("UOTP Sinkhorn to a tolerance", tol=1e-9, heads=2, alpha0=0.1),
+    _case("UOTP Sinkhorn to a tolerance", tol=1e-9, heads=2),
     _case("UOTP Sinkhorn fixed", learn=False, alpha0=0.1),
     _case("UOTP Sinkhorn unnormalised", UNNORMALIZED, normalize=False),
     _structural("ROTP Sinkhorn"),

@@ -23,6 +23,7 @@ import os
 import platform
 import sys
 from collections.abc import Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,7 @@ import torch
 import torch_geometric
 
 from benchmarks.allocator import keep_pages, page_faults
+from benchmarks.convergence import against_pot
 from benchmarks.curves import costs, ratios, save
 from benchmarks.limits import limits
 from benchmarks.scaling import any_order, measure_costs
@@ -129,6 +131,8 @@ def measure(repeats: int, quick: bool) -> dict[str, Any]:
         "limits": limits(seconds, SPREAD, K),
         "cost": measure_costs(few, quick),
     }
+    if find_spec("ot"):
+        found["POT over uotp with tol=1e-6, on A"] = against_pot(SPREAD["A"], few)
     if not quick:
         found["two threads on D"] = threads(BAG, few)
     return found

@@ -82,8 +82,6 @@ def tables(found: Mapping[str, Any]) -> str:
         shares(found["limits"]),
         worst(found["cost"]),
     ]
-    singles = [
-        name for name in ("E over balanced", "two threads on D") if name in found
-    ]
-    parts += [f"{name}: {found[name]:.3g}" for name in singles]
+    singles = {name: value for name, value in found.items() if isinstance(value, float)}
+    parts += [f"{name}: {value:.3g}" for name, value in singles.items()]
     return "\n\n".join(parts)

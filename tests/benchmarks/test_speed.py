@@ -1,5 +1,6 @@
 import json
 import time
+from importlib.util import find_spec
 
 import pytest
 import torch
@@ -80,6 +81,7 @@ def test_writes_what_it_measured(tmp_path, capsys) -> None:
     assert set(found["cost"]) == {"elements", "channels", "steps"}
     assert found["machine"]["allocator"] == "default"
     assert "two threads on D" not in found
+    assert any(name.startswith("POT") for name in found) == bool(find_spec("ot"))
     for name in ("speed.png", "cost.png"):
         assert (tmp_path / name).stat().st_size > 1000
     printed = capsys.readouterr().out

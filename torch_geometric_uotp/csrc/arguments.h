@@ -147,6 +147,10 @@ struct Arguments {
     STD_TORCH_CHECK(valid, name, " must be [rows, ", heads(), "] or [rows, ", sets(), ", ", heads(), "] with 1 to ", steps, " rows");
   }
 
+  void check_computed(const Tensor& tensor, const char* name, const std::vector<int64_t>& sizes) const {
+    check_tensor(tensor, name, compute()), check_sizes(tensor, name, sizes);
+  }
+
   template <class S, class T> Batch<S, T> batch() const {
     return {static_cast<const S*>(scores.const_data_ptr()), static_cast<const S*>(data(values)),
             static_cast<const int64_t*>(ptr.const_data_ptr()), places(order),
@@ -173,5 +177,31 @@ template <class T> Tensor over_sets(const Tensor& each, int64_t sets, int64_t le
   for (int64_t i = 0; i < length; ++i) data<T>(total)[i] = sum_over_sets(data<T>(each) + i, sets, length);
   return total;
 }
+
+// The tables that all solvers have.
+template <class T> struct Tables {
+  Table<T> t, r_p, r_q;
+  explicit Tables(const Arguments& a) : t(a.table<T>(a.t, Kind::odds)), r_p(a.table<T>(a.r_p, Kind::share)), r_q(a.table<T>(a.r_q, Kind::share)) {}
+};
+
+// What a backward pass returns for them and for scores, values and priors; without a tensor, an empty gradient.
+struct Gradients {
+  const Arguments& of;
+  Tensor x, values, t, r_p, r_q, log_p0, log_q0;
+
+  explicit Gradients(const Arguments& a)
+      : of(a), x(allocate_like(a.scores)), values(a.values ? allocate_like(a.scores) : a.empty({0})), t(allocate_like(a.t)), r_p(allocate_like(a.r_p)),
+        r_q(allocate_like(a.r_q)), log_p0(a.log_p0 ? a.zeros({a.sets(), a.heads(), a.width()}) : a.empty({0})),
+        log_q0(a.log_q0 ? a.zeros({a.nodes(), a.heads()}) : a.empty({0})) {}
+
+  template <class S> S* of_values() const { return of.values ? data<S>(values) : nullptr; }
+  template <class T> T* of_log_p0() const { return of.log_p0 ? data<T>(log_p0) : nullptr; }
+  template <class T> T* of_log_q0() const { return of.log_q0 ? data<T>(log_q0) : nullptr; }
+
+  // The kernels leave log p0's of every set.
+  template <class T> void add_up_log_p0() {
+    if (of.log_p0) log_p0 = over_sets<T>(log_p0, of.sets(), of.heads() * of.width(), of.empty({of.heads(), of.width()}));
+  }
+};
 
 }  // namespace uotp

@@ -6,13 +6,11 @@
 
 namespace uotp {
 
-// The tables of a call, as the kernels take them.
-template <class T> struct BadmmTables {
-  Table<T> t, r_p, r_q, rho;
-  BadmmTables(const Arguments& a, const Tensor& rho)
-      : t(a.table<T>(a.t, Kind::odds)), r_p(a.table<T>(a.r_p, Kind::share)), r_q(a.table<T>(a.r_q, Kind::share)), rho(a.table<T>(rho, Kind::penalty)) {}
+template <class T> struct BadmmTables : Tables<T> {
+  Table<T> rho;
+  BadmmTables(const Arguments& a, const Tensor& rho) : Tables<T>(a), rho(a.table<T>(rho, Kind::penalty)) {}
   template <class S> Badmm<S, T> badmm(const Arguments& a, bool quadratic) const {
-    return {a.batch<S, T>(), t.view(), r_p.view(), r_q.view(), rho.view(), quadratic};
+    return {a.batch<S, T>(), this->t.view(), this->r_p.view(), this->r_q.view(), rho.view(), quadratic};
   }
 };
 
@@ -41,29 +39,24 @@ inline std::tuple<Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor
   const Arguments arguments{x, values, ptr, order, t, r_p, r_q, log_p0, log_q0, num_steps, {gain, ceiling}};
   arguments.check(), arguments.check_coefficient(rho, "rho");
   const int64_t sets = arguments.sets(), heads = arguments.heads(), width = arguments.width();
-  const auto check = [&](const Tensor& tensor, const char* name, const std::vector<int64_t>& sizes) {
-    check_tensor(tensor, name, arguments.compute()), check_sizes(tensor, name, sizes);
-  };
-  check(grad, "grad", {sets, heads, width}), check(pooled, "pooled", {sets, heads, width});
-  check(channel_log_sums, "channel_log_sums", {num_steps + 1, sets, heads, width});
-  check(node_log_sums, "node_log_sums", {num_steps - 1, x.size(0), heads}), check(masses, "masses", {num_steps - 1, sets, heads});
-  Tensor d_x = allocate_like(x), d_values = values ? allocate_like(x) : arguments.empty({0});
-  Tensor d_t = allocate_like(t), d_r_p = allocate_like(r_p), d_r_q = allocate_like(r_q), d_rho = allocate_like(rho);
-  Tensor d_log_p0 = log_p0 ? arguments.zeros({sets, heads, width}) : arguments.empty({0});
-  Tensor d_log_q0 = log_q0 ? arguments.zeros({x.size(0), heads}) : arguments.empty({0});
+  arguments.check_computed(grad, "grad", {sets, heads, width}), arguments.check_computed(pooled, "pooled", {sets, heads, width});
+  arguments.check_computed(channel_log_sums, "channel_log_sums", {num_steps + 1, sets, heads, width});
+  arguments.check_computed(node_log_sums, "node_log_sums", {num_steps - 1, x.size(0), heads});
+  arguments.check_computed(masses, "masses", {num_steps - 1, sets, heads});
+  Gradients d(arguments);
+  Tensor d_rho = allocate_like(rho);
   for_dtype(x, [&](const auto& table, auto stored, auto computed) {
     using S = decltype(stored);
     using T = decltype(computed);
     const BadmmTables<T> of(arguments, rho);
     Adjoint<T> of_t(of.t), of_r_p(of.r_p), of_r_q(of.r_q), of_rho(of.rho);
-    const BadmmBackward<S, T> io{{data<T>(pooled), data<T>(channel_log_sums), data<T>(node_log_sums), data<T>(masses)}, data<T>(grad), data<S>(d_x),
-                                 values ? data<S>(d_values) : nullptr, of_t.each(), of_r_p.each(), of_r_q.each(), of_rho.each(),
-                                 log_p0 ? data<T>(d_log_p0) : nullptr, log_q0 ? data<T>(d_log_q0) : nullptr};
+    const BadmmBackward<S, T> io{{data<T>(pooled), data<T>(channel_log_sums), data<T>(node_log_sums), data<T>(masses)}, data<T>(grad), data<S>(d.x),
+                                 d.of_values<S>(), of_t.each(), of_r_p.each(), of_r_q.each(), of_rho.each(), d.of_log_p0<T>(), d.of_log_q0<T>()};
     table.badmm_backward(of.template badmm<S>(arguments, quadratic), io, torch_threads());
-    of_t.write(d_t), of_r_p.write(d_r_p), of_r_q.write(d_r_q), of_rho.write(d_rho);
-    if (log_p0) d_log_p0 = over_sets<T>(d_log_p0, sets, heads * width, arguments.empty({heads, width}));
+    of_t.write(d.t), of_r_p.write(d.r_p), of_r_q.write(d.r_q), of_rho.write(d_rho);
+    d.add_up_log_p0<T>();
   });
-  return {d_x, d_values, d_t, d_r_p, d_r_q, d_rho, d_log_p0, d_log_q0};
+  return {d.x, d.values, d.t, d.r_p, d.r_q, d_rho, d.log_p0, d.log_q0};
 }
 
 }  // namespace uotp

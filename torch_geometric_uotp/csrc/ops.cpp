@@ -11,12 +11,9 @@
 namespace uotp {
 namespace {
 
-// The tables of a call, as the kernels take them.
-template <class T> struct Coefficients {
-  Table<T> t, r_p, r_q;
-  explicit Coefficients(const Arguments& a) : t(a.table<T>(a.t, Kind::odds)), r_p(a.table<T>(a.r_p, Kind::share)), r_q(a.table<T>(a.r_q, Kind::share)) {}
-  template <class S> Sinkhorn<S, T> sinkhorn(const Arguments& a) const { return {a.batch<S, T>(), t.view(), r_p.view(), r_q.view(), a.t.size(0) == 1}; }
-};
+template <class S, class T> Sinkhorn<S, T> sinkhorn(const Arguments& a, const Tables<T>& of) {
+  return {a.batch<S, T>(), of.t.view(), of.r_p.view(), of.r_q.view(), a.t.size(0) == 1};
+}
 
 std::tuple<Tensor, Tensor, Tensor, Tensor> sinkhorn_forward(
     const Tensor& x, const Optional& values, const Tensor& ptr, const Optional& order, const Tensor& t, const Tensor& r_p, const Tensor& r_q,
@@ -29,9 +26,9 @@ std::tuple<Tensor, Tensor, Tensor, Tensor> sinkhorn_forward(
   for_dtype(x, [&](const auto& table, auto stored, auto computed) {
     using S = decltype(stored);
     using T = decltype(computed);
-    const Coefficients<T> of(arguments);
+    const Tables<T> of(arguments);
     const SinkhornForward<S, T> out{data<T>(pooled), data<T>(log_sums), data<T>(bias), data<T>(centre)};
-    table.sinkhorn_forward(of.template sinkhorn<S>(arguments), out, torch_threads());
+    table.sinkhorn_forward(sinkhorn<S>(arguments, of), out, torch_threads());
   });
   return {pooled, bias, log_sums, centre};
 }
@@ -43,26 +40,21 @@ std::tuple<Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor> sinkhorn_back
   const Arguments arguments{x, values, ptr, order, t, r_p, r_q, log_p0, log_q0, num_steps, {gain, ceiling}};
   arguments.check();
   const int64_t sets = arguments.sets(), heads = arguments.heads(), width = arguments.width();
-  check_tensor(grad, "grad", arguments.compute()), check_sizes(grad, "grad", {sets, heads, width});
-  check_tensor(pooled, "pooled", arguments.compute()), check_sizes(pooled, "pooled", {sets, heads, width});
-  check_tensor(log_sums, "log_sums", arguments.compute()), check_sizes(log_sums, "log_sums", {num_steps, sets, heads, width});
-  check_tensor(centre, "centre", arguments.compute()), check_sizes(centre, "centre", {sets, heads});
-  Tensor d_x = allocate_like(x), d_values = values ? allocate_like(x) : arguments.empty({0});
-  Tensor d_t = allocate_like(t), d_r_p = allocate_like(r_p), d_r_q = allocate_like(r_q);
-  Tensor d_log_p0 = log_p0 ? arguments.zeros({sets, heads, width}) : arguments.empty({0});
-  Tensor d_log_q0 = log_q0 ? arguments.zeros({x.size(0), heads}) : arguments.empty({0});
+  arguments.check_computed(grad, "grad", {sets, heads, width}), arguments.check_computed(pooled, "pooled", {sets, heads, width});
+  arguments.check_computed(log_sums, "log_sums", {num_steps, sets, heads, width}), arguments.check_computed(centre, "centre", {sets, heads});
+  Gradients d(arguments);
   for_dtype(x, [&](const auto& table, auto stored, auto computed) {
     using S = decltype(stored);
     using T = decltype(computed);
-    const Coefficients<T> of(arguments);
+    const Tables<T> of(arguments);
     Adjoint<T> of_t(of.t), of_r_p(of.r_p), of_r_q(of.r_q);
-    const SinkhornBackward<S, T> io{data<T>(pooled), data<T>(log_sums), data<T>(centre), data<T>(grad), data<S>(d_x), values ? data<S>(d_values) : nullptr,
-                                    of_t.each(), of_r_p.each(), of_r_q.each(), log_p0 ? data<T>(d_log_p0) : nullptr, log_q0 ? data<T>(d_log_q0) : nullptr};
-    table.sinkhorn_backward(of.template sinkhorn<S>(arguments), io, torch_threads());
-    of_t.write(d_t), of_r_p.write(d_r_p), of_r_q.write(d_r_q);
-    if (log_p0) d_log_p0 = over_sets<T>(d_log_p0, sets, heads * width, arguments.empty({heads, width}));
+    const SinkhornBackward<S, T> io{data<T>(pooled), data<T>(log_sums), data<T>(centre), data<T>(grad), data<S>(d.x), d.of_values<S>(),
+                                    of_t.each(), of_r_p.each(), of_r_q.each(), d.of_log_p0<T>(), d.of_log_q0<T>()};
+    table.sinkhorn_backward(sinkhorn<S>(arguments, of), io, torch_threads());
+    of_t.write(d.t), of_r_p.write(d.r_p), of_r_q.write(d.r_q);
+    d.add_up_log_p0<T>();
   });
-  return {d_x, d_values, d_t, d_r_p, d_r_q, d_log_p0, d_log_q0};
+  return {d.x, d.values, d.t, d.r_p, d.r_q, d.log_p0, d.log_q0};
 }
 
 // The layout of nodes in any order: ptr, and order, the node at each place of the batch sorted by set (stable).

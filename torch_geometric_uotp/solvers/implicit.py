@@ -12,11 +12,7 @@ from torch_geometric_uotp.segments import Segments
 from torch_geometric_uotp.semiring import MAX_PLUS, Semiring
 from torch_geometric_uotp.solvers.newton import AnnealedNewton
 from torch_geometric_uotp.solvers.schur import SchurComplement
-from torch_geometric_uotp.solvers.sinkhorn import (
-    channel_potential,
-    node_potential,
-    residual,
-)
+from torch_geometric_uotp.solvers.sinkhorn import half_range, node_potential, step
 
 # The adjoint is solved this much more accurately than the problem was.
 FINER = 0.1
@@ -219,16 +215,20 @@ def take_plain_steps(
     problem: Problem, ring: Semiring, tol: float, max_steps: int
 ) -> tuple[Tensor, Tensor, Tensor]:
     """What :func:`converge` returns, by Sinkhorn's own steps, in either arithmetic."""
+
+    def look(b: Tensor) -> tuple[Tensor, Tensor]:
+        after = step(problem, ring, 0, b)
+        return after, ~(half_range(problem, b - after) >= tol)
+
     b = node_potential(problem, ring, 0, None)
-    solved = ~(residual(problem, ring, 0, b) >= tol)
+    after, solved = look(b)
     steps = torch.ones_like(solved, dtype=torch.long)
     for _ in range(max_steps - 1):
         if bool(solved.all()):
             break
-        after = node_potential(problem, ring, 0, channel_potential(problem, ring, 0, b))
         b = torch.where(problem.segments.gather(solved), b, after)
         steps = steps + ~solved
-        solved = ~(residual(problem, ring, 0, b) >= tol)
+        after, solved = look(b)
     return b, solved, steps
 
 

@@ -109,10 +109,18 @@ def plan(problem: Problem, ring: Semiring, k: int, b: Tensor) -> Tensor:
     return (segments.gather(shares) * ring.weights(z, segments)).flatten(1)
 
 
+def step(problem: Problem, ring: Semiring, k: int, b: Tensor) -> Tensor:
+    """b after one more step, from the a that is optimal for it."""
+    return node_potential(problem, ring, k, channel_potential(problem, ring, k, b))
+
+
 def residual(problem: Problem, ring: Semiring, k: int, b: Tensor) -> Tensor:
     """How far b is from being left as it is, [G, H]: see :class:`Sinkhorn`."""
-    a = channel_potential(problem, ring, k, b)
-    gap = b - node_potential(problem, ring, k, a)
+    return half_range(problem, b - step(problem, ring, k, b))
+
+
+def half_range(problem: Problem, gap: Tensor) -> Tensor:
+    """Half the range of a number a node, [N, H], over each set, [G, H]."""
     span = problem.segments.max(gap) + problem.segments.max(-gap)
     return problem.segments.fill_empty(span / 2, 0)
 

@@ -13,12 +13,12 @@ from torch import Tensor
 from torch.nn import Identity, LayerNorm, Linear, Module, ModuleList, Sequential
 from torch_geometric.nn.aggr import Aggregation
 
+from benchmarks.ablation import WithoutTransport
 from torch_geometric_uotp import Problem
 from torch_geometric_uotp.coefficients import Coefficients
 from torch_geometric_uotp.parametrization import LearnedCoefficients
 from torch_geometric_uotp.priors import AttentionPrior, UniformPrior
 from torch_geometric_uotp.segments import Segments
-from torch_geometric_uotp.semiring import LOG_SUM_EXP
 from torch_geometric_uotp.solvers.sinkhorn import Sinkhorn
 
 NUM_STEPS = 4
@@ -65,9 +65,8 @@ class HeadsAggregation(Aggregation):
     Args:
         channels (int): Size of each input sample, C.
         heads (tuple): The transports, H of them.
-        transport (bool): Whether channels compete for the nodes; without, each is a
-            softmax of its own, of :math:`t x_{nd} + \log q_{0n}`.
-            (default: :obj:`True`)
+        pool (Callable): What the channels of a head have in common: one of
+            :func:`transported`, :func:`apart` and :func:`competing`.
         width (int, optional): Channels to map the H C outputs to, linearly.
             (default: they are returned as they are)
     """
@@ -76,7 +75,7 @@ class HeadsAggregation(Aggregation):
         self,
         channels: int,
         heads: tuple[Head, ...],
-        transport: bool = True,
+        pool: Callable[[Problem], Tensor],
         width: int | None = None,
     ) -> None:
         super().__init__()
@@ -85,8 +84,8 @@ class HeadsAggregation(Aggregation):
         self.prior = AttentionPrior(channels) if attends else UniformPrior()
         self.attends = torch.tensor([head.attends for head in heads])
         self.sized = torch.tensor([head.sized for head in heads])
-        self.coefficient = _learned(heads, transport)
-        self.pool = _transported if transport else _softmax
+        self.coefficient = _learned(heads, pool)
+        self.pool = pool
         self.map = Linear(len(heads) * channels, width) if width else Identity()
 
     def coefficients(self) -> dict[str, Tensor]:
@@ -120,23 +119,44 @@ class HeadsAggregation(Aggregation):
         return mapped_back
 
 
-def _transported(problem: Problem) -> Tensor:
+def transported(problem: Problem) -> Tensor:
+    r"""Within each head its channels compete for the nodes."""
     return Sinkhorn(NUM_STEPS)(problem).pooled
 
 
-def _softmax(problem: Problem) -> Tensor:
-    problem, ring = problem.explicit(), LOG_SUM_EXP
-    z = ring.scores(problem.scores, problem.coefficients.step(0).t)
-    z = z + problem.node_prior.unsqueeze(-1)
-    return ring.mean(z, problem.values, problem.segments)
+def apart(problem: Problem) -> Tensor:
+    r"""Each channel is a softmax of its own: see :class:`WithoutTransport`."""
+    return WithoutTransport()(problem).pooled
 
 
-def _learned(heads: tuple[Head, ...], transport: bool) -> LearnedCoefficients:
+def competing(problem: Problem) -> Tensor:
+    r"""The channels of all heads compete for the nodes, in one transport."""
+    problem = problem.explicit()
+    assert problem.log_q0 is not None
+    first = problem.coefficients.step(0)
+    one = Problem.create(
+        scores=(problem.scores * first.t.view(-1, 1)).flatten(1).unsqueeze(1),
+        segments=problem.segments,
+        coefficients=Coefficients(
+            torch.ones_like(first.t[:1]).view(1, 1),
+            first.r_p.mean().view(1, 1),
+            first.r_q.mean().view(1, 1),
+        ),
+        log_q0=problem.log_q0[:, :1],
+        values=problem.values.flatten(1).unsqueeze(1),
+    )
+    return transported(one)
+
+
+def _learned(
+    heads: tuple[Head, ...], pool: Callable[[Problem], Tensor]
+) -> LearnedCoefficients:
+    shares = pool is not apart
     t = torch.tensor([head.t for head in heads], dtype=torch.float64)
-    r_q = torch.tensor([head.r_q * transport for head in heads], dtype=torch.float64)
+    r_q = torch.tensor([head.r_q * shares for head in heads], dtype=torch.float64)
     start = Coefficients.from_alphas(1 / t, 1 / t, r_q / (1 - r_q) / t)
     learned = LearnedCoefficients(start, {"t": 1, "r_p": 1, "r_q": 1})
-    if not transport:
+    if not shares:
         learned.r_p.requires_grad_(False)
         learned.r_q.requires_grad_(False)
     return learned
@@ -153,31 +173,35 @@ ATTENDING = tuple(replace(head, attends=True) for head in SAFE)
 ATTENDING_HALF = tuple(replace(head, r_q=0.5) for head in ATTENDING)
 ATTENDING_RAW = tuple(replace(head, attends=True) for head in SIZED)
 
-CONFIGURATIONS: dict[str, tuple[tuple[Head, ...], bool, bool]] = {
-    # heads, transport, mapped back to the width of the input
-    "lnw": (LNW, True, False),
-    "lnw-rq0": (LNW, False, False),
-    "mix": (MIX, True, False),
-    "mix-rq0": (MIX, False, False),
-    "mix-size": (SIZED, True, False),
-    "mix-size-rq0": (SIZED, False, False),
-    "mix-size-linear": (SIZED, True, True),
-    "safe": (SAFE, True, False),
-    "safe-rq0": (SAFE, False, False),
-    "attending-one": (ATTENDING_ONE, True, False),
-    "attending": (ATTENDING, True, False),
-    "attending-rq0": (ATTENDING, False, False),
-    "attending-half": (ATTENDING_HALF, True, False),
-    "attending-linear": (ATTENDING, True, True),
-    "attending-linear-rq0": (ATTENDING, False, True),
-    "attending-raw": (ATTENDING_RAW, True, False),
-    "attending-single": (ATTENDING[1:2], True, False),
+Configuration = tuple[tuple[Head, ...], Callable[[Problem], Tensor], bool]
+CONFIGURATIONS: dict[str, Configuration] = {
+    # heads, what their channels have in common, mapped back to the input's width
+    "lnw": (LNW, transported, False),
+    "lnw-rq0": (LNW, apart, False),
+    "mix": (MIX, transported, False),
+    "mix-rq0": (MIX, apart, False),
+    "mix-size": (SIZED, transported, False),
+    "mix-size-rq0": (SIZED, apart, False),
+    "mix-size-linear": (SIZED, transported, True),
+    "safe": (SAFE, transported, False),
+    "safe-rq0": (SAFE, apart, False),
+    "attending-one": (ATTENDING_ONE, transported, False),
+    "attending": (ATTENDING, transported, False),
+    "attending-rq0": (ATTENDING, apart, False),
+    "attending-half": (ATTENDING_HALF, transported, False),
+    "attending-linear": (ATTENDING, transported, True),
+    "attending-linear-rq0": (ATTENDING, apart, True),
+    "attending-half-linear": (ATTENDING_HALF, transported, True),
+    "attending-raw": (ATTENDING_RAW, transported, False),
+    "attending-single": (ATTENDING[1:2], transported, False),
+    "competing-linear": (ATTENDING, competing, True),
+    "competing-half-linear": (ATTENDING_HALF, competing, True),
 }
 
 
 def _build(name: str, channels: int) -> HeadsAggregation:
-    heads, transport, back = CONFIGURATIONS[name]
-    return HeadsAggregation(channels, heads, transport, channels if back else None)
+    heads, pool, back = CONFIGURATIONS[name]
+    return HeadsAggregation(channels, heads, pool, channels if back else None)
 
 
 BUILDS: dict[str, Callable[[int], Module]] = {

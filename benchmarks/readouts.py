@@ -21,6 +21,7 @@ from torch_geometric.nn.aggr import (
 )
 
 from benchmarks import candidates
+from benchmarks.ablation import freeze_fidelities, remove_transport
 from benchmarks.pooling import (
     DynamicAggregation,
     GatedMixedAggregation,
@@ -28,7 +29,12 @@ from benchmarks.pooling import (
     MixedAggregation,
     SAGReadout,
 )
-from torch_geometric_uotp import UOTPAggregation
+from torch_geometric_uotp import (
+    HierarchicalUOTPAggregation,
+    MultiUOTPAggregation,
+    ROTPAggregation,
+    UOTPAggregation,
+)
 
 
 @dataclass(frozen=True)
@@ -59,10 +65,15 @@ def _deep_sets(channels: int) -> Aggregation:
     return DeepSetsAggregation(MLP(sizes, norm=None), MLP(sizes, norm=None))
 
 
-def _without_transport(channels: int) -> UOTPAggregation:
+def _uotp_without_transport(channels: int) -> UOTPAggregation:
     layer = UOTPAggregation(channels, alpha2=0.0)
-    for name, parameter in layer.named_parameters():
-        parameter.requires_grad_(name.endswith(".t"))
+    freeze_fidelities(layer)
+    return layer
+
+
+def _multi_without_transport(channels: int) -> MultiUOTPAggregation:
+    layer = MultiUOTPAggregation(channels)
+    remove_transport(layer)
     return layer
 
 
@@ -121,6 +132,7 @@ CONCATENATED = {
 }
 
 OURS = {
+    "multiuotp": Readout(MultiUOTPAggregation, expansion=3),
     "uotp": Readout(UOTPAggregation),
     "uotp-size": Readout(lambda channels: UOTPAggregation(channels, size_power=0.5)),
     "uotp-badmm": Readout(lambda channels: UOTPAggregation(channels, solver="badmm")),
@@ -132,12 +144,15 @@ OURS = {
     "uotp-attention": Readout(
         lambda channels: UOTPAggregation(channels, node_prior="attention")
     ),
+    "rotp": Readout(ROTPAggregation),
+    "hierarchical": Readout(HierarchicalUOTPAggregation),
 }
 
-# The same without transport: nothing is shared among the channels but a temperature.
+# The same without transport: channels share a temperature and maybe a prior, no more.
 ABLATIONS = {
     "softmax1": Readout(lambda channels: SoftmaxAggregation(learn=True)),
-    "uotp-rq0": Readout(_without_transport),
+    "uotp-rq0": Readout(_uotp_without_transport),
+    "multiuotp-rq0": Readout(_multi_without_transport, expansion=3),
 }
 
 CANDIDATES = {

@@ -1,7 +1,7 @@
 r"""The report of the recorded runs.
 
     python -m benchmarks.report
-    python -m benchmarks.report --ours safe --page runs/report.html
+    python -m benchmarks.report --ours uotp --page runs/report.html
 
 Reads ``*.jsonl`` of the results folder; writes a Markdown page with its pictures, the
 same as one HTML file, and the figures alone as JSON.
@@ -15,14 +15,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from benchmarks import landscape
 from benchmarks.document import Block, Heading, Paragraph, write_html, write_markdown
-from benchmarks.readouts import CONVENTIONAL, READOUTS
+from benchmarks.readouts import CONVENTIONAL, resolve
 from benchmarks.report_parts import Application
 from benchmarks.results import DataSet, arrange, by_loss, common_readouts, read, table
 from benchmarks.statistics import Comparison, wilcoxon
 
 NOTES = "notes.md"
 ALL = "all data sets"
+# The layer of several transports, and the single one.
+OURS = ("multiuotp", "uotp")
 # What ours must beat: four conventional readouts, itself without transport, and
 # conventional ones side by side.
 RIVALS = (
@@ -31,7 +34,6 @@ RIVALS = (
     "sum",
     "attention",
     "softmax1",
-    "uotp-rq0",
     "mean||max||attention",
     "mean||max||sum",
 )
@@ -43,7 +45,7 @@ def parser() -> argparse.ArgumentParser:
     made.formatter_class = argparse.RawDescriptionHelpFormatter
     add = made.add_argument
     add("--results", type=Path, default=Path("benchmarks/results"), help="folder")
-    add("--ours", default="uotp", help="the readout to judge")
+    add("--ours", nargs="+", default=[*OURS], help="the readouts to judge")
     add("--markdown", type=Path, default=Path("docs/results.md"))
     add("--images", type=Path, default=Path("docs/images"), help="folder")
     add("--page", type=Path, default=Path("runs/report.html"), help="HTML")
@@ -56,38 +58,30 @@ class Report:
 
     Args:
         applications (list): Their data sets.
-        ours (str): The readout to judge.
+        ours (list): The readouts to judge.
     """
 
     applications: list[Application]
-    ours: str
+    ours: list[str]
 
-    def rivals(self, sets: Sequence[DataSet]) -> list[str]:
-        r"""What ours is tested against, where all of these data sets have it."""
-        common = common_readouts(sets)
-        own = [f"{self.ours}-rq0"] if f"{self.ours}-rq0" in READOUTS else []
-        wanted = dict.fromkeys([*RIVALS, *own])
-        return [name for name in wanted if name in common and name != self.ours]
-
-    def tests(self) -> dict[str, dict[str, Comparison]]:
-        r"""Signed-rank tests, by application and over all data sets."""
+    def tests(self) -> dict[str, dict[str, dict[str, Comparison]]]:
+        r"""Signed-rank tests of ours, by application and over all data sets."""
         groups = {part.name: part.sets for part in self.applications}
         groups[ALL] = [data for part in self.applications for data in part.sets]
-        return {
-            name: self._tests(sets)
+        found = {
+            name: {ours: tested(sets, ours) for ours in self.ours if _has(sets, ours)}
             for name, sets in groups.items()
-            if len(sets) > 1 and self.ours in common_readouts(sets)
+            if len(sets) > 1
         }
-
-    def _tests(self, sets: Sequence[DataSet]) -> dict[str, Comparison]:
-        rivals = self.rivals(sets)
-        scores = table(sets, [self.ours, *rivals], by_loss)
-        return wilcoxon(scores, self.ours, rivals)
+        return {name: group for name, group in found.items() if group}
 
     def summary(self) -> dict[str, Any]:
         r"""The figures as JSON values."""
         tests = {
-            name: {other: found._asdict() for other, found in group.items()}
+            name: {
+                ours: {other: found._asdict() for other, found in against.items()}
+                for ours, against in group.items()
+            }
             for name, group in self.tests().items()
         }
         parts = {part.name: part.summary() for part in self.applications}
@@ -101,25 +95,49 @@ class Report:
         for part in self.applications:
             blocks += part.blocks(tests.get(part.name, {}), images)
         if len(self.applications) > 1 and ALL in tests:
-            blocks += [Heading("All data sets"), part.tested(tests[ALL])]
+            blocks += [Heading("All data sets"), *part.tested(tests[ALL])]
         return blocks
 
 
-def load(folder: Path, ours: str) -> Report:
+def _has(sets: Sequence[DataSet], name: str) -> bool:
+    return name in common_readouts(sets)
+
+
+def tested(sets: Sequence[DataSet], ours: str) -> dict[str, Comparison]:
+    r"""Signed-rank tests against each rival that all of these data sets have."""
+    wanted = dict.fromkeys([*RIVALS, f"{ours}-rq0"])
+    rivals = [name for name in wanted if name != ours and _has(sets, name)]
+    return wilcoxon(table(sets, [ours, *rivals], by_loss), ours, rivals)
+
+
+def halves(name: str, sets: list[DataSet]) -> dict[str, list[DataSet]]:
+    r"""The landscape's two halves, each an application; any other as it is."""
+    if name != "landscape":
+        return {name: sets}
+    parts = {
+        "landscape, for development": landscape.DEVELOPMENT,
+        "landscape, for confirmation": landscape.CONFIRMATION,
+    }
+    found = {
+        part: [data for data in sets if data.name in points]
+        for part, points in parts.items()
+    }
+    return {part: sets for part, sets in found.items() if sets}
+
+
+def load(folder: Path, ours: list[str]) -> Report:
     r"""The results of a folder.
 
     Raises:
         ValueError: If the readout is unknown or there are no results.
     """
-    if ours not in READOUTS:
-        raise ValueError(f"no readout '{ours}' (choose from: {', '.join(READOUTS)})")
+    for name in ours:
+        resolve(name)
     parts = []
     for path in sorted(folder.glob("*.jsonl")):
-        records = read(path)
-        if records:
-            parts.append(
-                Application(path.stem, arrange(records), ours, [*CONVENTIONAL])
-            )
+        for name, sets in halves(path.stem, arrange(read(path))).items():
+            if sets:
+                parts.append(Application(name, sets, ours, [*CONVENTIONAL]))
     if not parts:
         raise ValueError(f"no results in '{folder}' (python -m benchmarks.suite)")
     return Report(parts, ours)

@@ -35,13 +35,13 @@ class Application:
     Args:
         name (str): Its name.
         sets (list): Its data sets.
-        ours (str): The readout to judge.
+        ours (list): The readouts to judge.
         conventional (list): What it is judged against, as far as it was run.
     """
 
     name: str
     sets: list[DataSet]
-    ours: str
+    ours: list[str]
     conventional: list[str]
 
     @cached_property
@@ -78,17 +78,20 @@ class Application:
         }
         return {**found, "mean_rank": mean_ranks(table(self.sets, self.common))}
 
-    def blocks(self, tests: Mapping[str, Comparison], images: Path) -> list[Block]:
+    def blocks(
+        self, tests: Mapping[str, Mapping[str, Comparison]], images: Path
+    ) -> list[Block]:
         r"""The application's section; its pictures are written to ``images``."""
         blocks: list[Block] = [Heading(self.name.capitalize()), self._provenance()]
         if len(self.sets) <= WIDE:
             blocks.append(self._scores())
         blocks += [self._overview(), *self._pictures(images)]
-        if all(self.ours in data.runs for data in self.sets):
-            blocks.append(self._per_set())
-        if tests:
-            blocks.append(self.tested(tests))
-        return [*blocks, *self._coefficients(), *self._look(images)]
+        present = [name for name in self.ours if name in self.common]
+        blocks += [self._per_set(name) for name in present]
+        blocks += self.tested(tests)
+        for name in present:
+            blocks += self._coefficients(name)
+        return [*blocks, *self._look(images)]
 
     def _provenance(self) -> Paragraph:
         records = [record for data in self.sets for record in data.records()]
@@ -142,12 +145,13 @@ class Application:
         diagram = result_figures.critical_difference_diagram(
             mean_ranks(table(self.sets, self.common)),
             distance,
-            [self.ours],
+            self.ours,
             f"{self.name}: {len(self.sets)} data sets, Friedman p = {p:.2g}",
         )
         regret = result_figures.regret_map(self.regrets(), f"{self.name}: regret")
+        short = self.name.replace(", for ", "_")
         ranks, places = (
-            images / f"results_{self.name}_{what}.png" for what in ("ranks", "regret")
+            images / f"results_{short}_{what}.png" for what in ("ranks", "regret")
         )
         curves.save(diagram, ranks)
         curves.save(regret, places)
@@ -159,22 +163,22 @@ class Application:
             Picture(places, "Points behind the best conventional readout, by data set"),
         ]
 
-    def _per_set(self) -> Table:
+    def _per_set(self, ours: str) -> Table:
         head = [
             *("data set", "runs", "test examples", "best conventional", "its accuracy"),
-            *(f"{self.ours} minus it", "95 % interval", "p", "smallest detectable"),
+            *(f"{ours} minus it", "95 % interval", "p", "smallest detectable"),
         ]
-        return Table(head, [self._row(data) for data in self.sets])
+        return Table(head, [self._row(data, ours) for data in self.sets])
 
-    def _row(self, data: DataSet) -> list[str]:
+    def _row(self, data: DataSet, ours: str) -> list[str]:
         best = self.best(data)
         record = next(iter(data.runs[best].values()))
         facts = [data.name, str(len(data.runs[best])), str(record["num_test"])]
         accuracy = f"{100 * data.mean(best):.1f}"
-        found = data.compare(self.ours, best)
+        found = data.compare(ours, best)
         if found is None:
             return [*facts, best, accuracy, "", "", "", ""]
-        differences = data.differences(self.ours, best)
+        differences = data.differences(ours, best)
         least = smallest_detectable(
             stdev(differences), len(differences), data.test_ratio()
         )
@@ -184,34 +188,37 @@ class Application:
             *(f"{found.p:.2g}", f"{100 * least:.1f}"),
         ]
 
-    def tested(self, tests: Mapping[str, Comparison]) -> Table:
-        r"""Signed-rank tests of ours against the others, over data sets."""
-        head = [f"{self.ours} minus", "points", "95 % interval", "p (Wilcoxon, Holm)"]
-        rows = [
-            [
-                other,
-                f"{100 * found.difference:+.2f}",
-                f"{100 * found.low:+.2f} to {100 * found.high:+.2f}",
-                f"{found.p:.2g}",
-            ]
-            for other, found in tests.items()
-        ]
-        return Table(head, rows)
+    def tested(self, tests: Mapping[str, Mapping[str, Comparison]]) -> list[Table]:
+        r"""Signed-rank tests of each of ours against the others, over data sets."""
+        return [_tested(ours, against) for ours, against in tests.items()]
 
     def _look(self, images: Path) -> list[Block]:
         name, caption = LOOKS.get(self.name, ("", ""))
         return [Picture(images / name, caption)] if (images / name).is_file() else []
 
-    def _coefficients(self) -> list[Block]:
+    def _coefficients(self, ours: str) -> list[Block]:
         rows = [
-            [data.name, *(_learned(data, self.ours, what) for what in ("t", "r_q"))]
+            [data.name, *(_learned(data, ours, what) for what in ("t", "r_q"))]
             for data in self.sets
-            if self.ours in data.runs
         ]
         if not any(text for _, *texts in rows for text in texts):
             return []
-        text = f"What {self.ours} learned in each head, mean and range over the runs:"
+        text = f"What {ours} learned in each head, mean and range over the runs:"
         return [Paragraph(text), Table(["data set", "t = 1/α0", "r_q"], rows)]
+
+
+def _tested(ours: str, against: Mapping[str, Comparison]) -> Table:
+    head = [f"{ours} minus", "points", "95 % interval", "p (Wilcoxon, Holm)"]
+    rows = [
+        [
+            other,
+            f"{100 * found.difference:+.2f}",
+            f"{100 * found.low:+.2f} to {100 * found.high:+.2f}",
+            f"{found.p:.2g}",
+        ]
+        for other, found in against.items()
+    ]
+    return Table(head, rows)
 
 
 def _score(data: DataSet, name: str) -> str:

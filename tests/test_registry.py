@@ -11,6 +11,7 @@ from torch_geometric.nn.resolver import aggregation_resolver
 
 from torch_geometric_uotp import (
     HierarchicalUOTPAggregation,
+    MultiUOTPAggregation,
     ROTPAggregation,
     UOTPAggregation,
     register,
@@ -35,6 +36,12 @@ def test_found_by_name(name: str) -> None:
 def test_other_layers_found_by_name(name: str, layer: type) -> None:
     assert type(aggregation_resolver(name, channels=8)) is layer
     conv = SAGEConv(8, 5, aggr=name, aggr_kwargs={"channels": 8})
+    trains(conv, conv(torch.randn(6, 8), EDGES))
+
+
+def test_several_transports_found_by_name() -> None:
+    sizes = {"channels": 8, "out_channels": 8}
+    conv = SAGEConv(8, 5, aggr="multiuotp", aggr_kwargs=sizes)
     trains(conv, conv(torch.randn(6, 8), EDGES))
 
 
@@ -111,6 +118,12 @@ def test_in_graphgym_each_model_has_its_own() -> None:
 )
 def test_other_layers_in_graphgym(pooling: str, layer: type) -> None:
     assert isinstance(graphgym_head(8, pooling).pooling_fun, layer)
+
+
+def test_several_transports_in_graphgym_keep_the_width() -> None:
+    pooling = graphgym_head(8, "multiuotp").pooling_fun
+    assert isinstance(pooling, MultiUOTPAggregation)
+    assert pooling(torch.randn(4, 8)).shape == (1, 8)
 
 
 def test_in_graphgym_beside_its_own_poolings() -> None:

@@ -3,7 +3,9 @@ r"""Global pooling as unbalanced optimal transport, for PyTorch Geometric."""
 from torch_geometric_uotp import plot
 from torch_geometric_uotp.aggr import (
     HierarchicalUOTPAggregation,
+    MultiUOTPAggregation,
     ROTPAggregation,
+    Transport,
     UOTPAggregation,
 )
 from torch_geometric_uotp.functional import uotp_pool
@@ -20,9 +22,11 @@ __version__ = "0.1.0"
 __all__ = [
     "GlobalPool",
     "HierarchicalUOTPAggregation",
+    "MultiUOTPAggregation",
     "Problem",
     "ROTPAggregation",
     "Solution",
+    "Transport",
     "UOTPAggregation",
     "UOTPPool2d",
     "backend",

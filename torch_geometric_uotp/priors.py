@@ -78,6 +78,28 @@ def prior_resolver(prior: str | Module, channels: int, heads: int) -> Module:
     )
 
 
+def columns(logits: Tensor, nodes: Tensor, heads: int) -> Tensor:
+    """Logits of nodes [N, *, F], a column for each head of each leading axis.
+
+    Args:
+        logits (torch.Tensor): One for all heads or one each, of shape [N, 1 or
+            heads] or [N, *, 1 or heads].
+        nodes (torch.Tensor): The nodes.
+        heads (int): Heads of the last axis.
+
+    Raises:
+        ValueError: If there are not as many.
+    """
+    if logits.size(0) != nodes.size(0) or logits.size(-1) not in (1, heads):
+        raise ValueError(
+            f"'node_prior' must give {nodes.size(0)} nodes 1 or {heads} values each "
+            f"(got shape {tuple(logits.shape)})"
+        )
+    axes = nodes.dim() - logits.dim()
+    logits = logits.view(nodes.size(0), *[1] * axes, *logits.shape[1:])
+    return logits.expand(*nodes.shape[:-1], heads).flatten(1)
+
+
 def log_channel_prior(prior: Tensor | None, channels: int, heads: int) -> Tensor | None:
     """The logarithm of a prior [channels], of shape [heads, channels / heads].
 

@@ -7,6 +7,7 @@ from torch.nn import Linear
 
 from torch_geometric_uotp import UOTPAggregation
 from torch_geometric_uotp.aggr import UOTPAggregation as Aggr
+from torch_geometric_uotp.scores import NormalisedScores
 
 INF = math.inf
 INDEX = torch.tensor([2, 0, 0, 2, 4, 0, 2, 2, 1, 2])
@@ -165,6 +166,29 @@ def test_a_node_prior_of_each_head() -> None:
         torch.testing.assert_close(both[:, part], alone)
 
 
+@ALL_SOLVERS
+def test_scores_decide_and_features_are_averaged(solver: dict) -> None:
+    scores = Linear(6, 6)
+    layer = UOTPAggregation(6, alpha0=0.5, heads=2, scores=scores, **solver)
+    plain = UOTPAggregation(6, alpha0=0.5, heads=2, **solver)
+    x = nodes()
+    plan = plain.solve(scores(x), INDEX).plan
+    torch.testing.assert_close(layer.solve(x, INDEX).plan, plan)
+    first = INDEX == 0
+    shares = plan[first] / plan[first].sum(0)
+    torch.testing.assert_close(layer(x, INDEX)[0], (shares * x[first]).sum(0))
+
+
+def test_scores_of_nodes_in_half_precision_and_along_any_axis() -> None:
+    layer = UOTPAggregation(6, scores=NormalisedScores(6, mapped=True))
+    x = nodes().half()
+    out = layer(x, INDEX)
+    assert out.dtype == torch.half
+    torch.testing.assert_close(out, layer(x.float(), INDEX).half())
+    both = torch.stack([x, -x], 1)
+    torch.testing.assert_close(layer(both, INDEX, dim=0)[:, 0], out)
+
+
 def test_heads_are_transports_of_their_own() -> None:
     alphas = {"alpha0": torch.tensor([0.3, 2.0]), "alpha2": torch.tensor([0.1, 5.0])}
     layer = UOTPAggregation(6, heads=2, **alphas)
@@ -256,6 +280,12 @@ def test_bad_input_is_named(x, arguments: dict, message: str) -> None:
 def test_a_prior_module_of_the_wrong_shape_is_named() -> None:
     with pytest.raises(ValueError, match=r"1 or 1 values each .*\(10, 2\)"):
         Aggr(6, node_prior=Linear(6, 2))(nodes(), INDEX)
+
+
+def test_scores_of_another_shape_are_named() -> None:
+    layer = UOTPAggregation(6, scores=Linear(6, 5))
+    with pytest.raises(ValueError, match=r"'scores' must map .* \(got \(10, 5\)\)"):
+        layer(nodes(), INDEX)
 
 
 def test_solve_wants_one_batch_axis() -> None:

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
+from benchmarks.landscape import CONFIRMATION, DEVELOPMENT
 from benchmarks.report import ALL, main
 
 READOUTS = ("mean", "max", "uotp", "uotp-rq0")
@@ -98,16 +99,35 @@ def test_the_summary_has_the_figures(command, folder):
     assert summary["bags"]["bags3"]["uotp"]["mean"] == pytest.approx(0.8, abs=0.03)
     assert summary["bags"]["mean_rank"]["uotp"] == 1
     assert set(summary["tests"]) == {"bags", ALL}
-    against_mean = summary["tests"][ALL]["mean"]
+    against_mean = summary["tests"][ALL]["uotp"]["mean"]
     assert against_mean["difference"] == pytest.approx(0.1, abs=0.01)
     assert against_mean["p"] == pytest.approx(3 * 2 / 2**8)
 
 
 def test_another_readout_can_be_judged(command, folder):
-    main([*command, "--ours", "max"])
+    main([*command, "--ours", "max", "uotp"])
     summary = json.loads((folder / "summary.json").read_text())
-    assert summary["ours"] == "max"
-    assert set(summary["tests"][ALL]) == {"mean", "uotp-rq0"}
+    assert summary["ours"] == ["max", "uotp"]
+    against = {ours: set(found) for ours, found in summary["tests"][ALL].items()}
+    assert against == {"max": {"mean"}, "uotp": {"mean", "max", "uotp-rq0"}}
+
+
+def test_the_halves_of_the_landscape_are_told_apart(command, folder, tmp_path):
+    rng = np.random.default_rng(1)
+    points = {"development": DEVELOPMENT[:6], "confirmation": CONFIRMATION[:7]}
+    lines = [
+        json.dumps(line(name, readout, 0, rng))
+        for half in points.values()
+        for name in half
+        for readout in READOUTS
+    ]
+    (folder / "landscape.jsonl").write_text("\n".join(lines))
+    main(command)
+    text = (tmp_path / "docs" / "r.md").read_text()
+    for half, names in points.items():
+        section = text.split(f"## Landscape, for {half}\n")[1].split("\n## ")[0]
+        assert f"{4 * len(names)} runs on {len(names)} data sets" in section
+        assert f"results_landscape_{half}_ranks.png" in section
 
 
 @pytest.mark.parametrize(

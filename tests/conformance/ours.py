@@ -5,9 +5,12 @@ from typing import Any
 from tests.conformance.case import Case
 from torch_geometric_uotp import (
     HierarchicalUOTPAggregation,
+    MultiUOTPAggregation,
     ROTPAggregation,
     UOTPAggregation,
 )
+from torch_geometric_uotp.aggr.multi import TRANSPORTS
+from torch_geometric_uotp.scores import NormalisedScores
 
 
 def _case(name: str, exempt: dict[str, str] | None = None, **kwargs: Any) -> Case:
@@ -82,6 +85,20 @@ CASES = [
         "hierarchical UOTP like mixed",
         lambda channels: HierarchicalUOTPAggregation.like("mixed", channels),
         at_bounds=("combine.coefficient.",),
+    ),
+    Case(
+        "UOTP Sinkhorn of scores",
+        lambda channels: UOTPAggregation(
+            channels, scores=NormalisedScores(channels, mapped=True)
+        ),
+    ),
+    Case(
+        "multi UOTP mapped",
+        lambda channels: MultiUOTPAggregation(
+            channels, channels, TRANSPORTS[:2], num_steps=2
+        ),
+        {"single_node": "maps what its transports return"},
+        at_bounds=("transports.0.size_scaling.",),
     ),
     *map(_like, ("mean", "max", "sum", "softmax", "attention")),
 ]

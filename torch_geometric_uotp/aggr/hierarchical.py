@@ -11,18 +11,10 @@ from torch.nn.functional import linear
 from torch_geometric.nn.aggr import Aggregation
 from torch_geometric.nn.resolver import aggregation_resolver
 
+from torch_geometric_uotp.aggr.given_prior import GivenPriorUOTP
 from torch_geometric_uotp.aggr.uotp import UOTPAggregation
 from torch_geometric_uotp.precision import promote
 from torch_geometric_uotp.segments import Segments
-
-
-class Combination(UOTPAggregation):
-    """A transport whose node prior is given by its logarithm, up to a constant."""
-
-    def _log_node_prior(
-        self, nodes: Tensor, node_prior: Tensor | None, dtype: torch.dtype
-    ) -> Tensor | None:
-        return None if node_prior is None else node_prior.flatten(1)
 
 
 class SharedWeights(Module):
@@ -134,7 +126,7 @@ class HierarchicalUOTPAggregation(Aggregation):
         if "node_prior" in kwargs:
             raise ValueError("'weights' are the node prior: give them instead")
         self.channels = channels
-        self.combine = Combination(channels, **kwargs)
+        self.combine = GivenPriorUOTP(channels, **kwargs)
         if poolings is None:
             poolings = [_exactly("mean", channels), _exactly("max", channels)]
         if len(poolings) == 0:

@@ -84,11 +84,6 @@ class ROTPAggregation(UOTPAggregation):
         """
         return super().like(name, channels, **{"alpha_s": 0.0, **kwargs})
 
-    def reset_parameters(self) -> None:
-        """Go back to the initial coefficients; draw a new node prior."""
-        super().reset_parameters()
-        self.structure.reset_parameters()
-
     def coefficients(self) -> dict[str, Tensor]:
         """Those of :class:`UOTPAggregation`, and ``alpha_s`` of shape [1, heads]."""
         alpha_s = self.structure(torch.float64).detach().unsqueeze(0)

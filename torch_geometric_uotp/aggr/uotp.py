@@ -11,10 +11,12 @@ from torch_geometric.nn.aggr import Aggregation
 
 from torch_geometric_uotp.coefficients import Coefficients
 from torch_geometric_uotp.conventional import setting
+from torch_geometric_uotp.nodes import nodes_first
 from torch_geometric_uotp.parametrization import FixedCoefficients, LearnedCoefficients
 from torch_geometric_uotp.precision import promote
 from torch_geometric_uotp.priors import (
     UniformPrior,
+    columns,
     log_channel_prior,
     log_positive,
     prior_resolver,
@@ -76,6 +78,9 @@ class UOTPAggregation(Aggregation):
             to logits [..., 1] or [..., heads]. (default: ``uniform``)
         channel_prior (torch.Tensor, optional): :math:`p_0`, positive, of shape
             [channels]; each head's part is normalised. (default: uniform)
+        scores (torch.nn.Module, optional): A map from nodes to what X is in the
+            problem above, of the same shape; averaged are the features still.
+            (default: the features)
         normalize (bool): Whether to return f, or the unnormalised
             :math:`C \sum_n P_{nd} x_{nd}` with C channels a head, in which the
             channel marginal scales the output. (default: :obj:`True`)
@@ -115,6 +120,7 @@ class UOTPAggregation(Aggregation):
         share_steps: bool = True,
         node_prior: str | Module = "uniform",
         channel_prior: Tensor | None = None,
+        scores: Module | None = None,
         normalize: bool = True,
         size_power: float | Tensor | None = None,
         tol: float | None = None,
@@ -144,6 +150,7 @@ class UOTPAggregation(Aggregation):
             else FixedCoefficients(start)
         )
         self.node_prior = prior_resolver(node_prior, channels, heads)
+        self.scores = scores
         self.size_scaling = (
             None
             if size_power is None
@@ -170,13 +177,11 @@ class UOTPAggregation(Aggregation):
         return cls(channels, **setting(name, **kwargs))
 
     def reset_parameters(self) -> None:
-        """Go back to the initial coefficients; draw a new node prior."""
-        self.coefficient.reset_parameters()
-        if self.size_scaling is not None:
-            self.size_scaling.reset_parameters()
-        reset = getattr(self.node_prior, "reset_parameters", None)
-        if reset is not None:
-            reset()
+        """Go back to the initial coefficients; draw new weights of what has any."""
+        for module in self.children():
+            reset = getattr(module, "reset_parameters", None)
+            if reset is not None:
+                reset()
 
     def coefficients(self) -> dict[str, Tensor]:
         """The present coefficients, detached, each of shape [steps, heads].
@@ -217,9 +222,9 @@ class UOTPAggregation(Aggregation):
         Raises:
             ValueError: If the input is not as above; nothing is computed then.
         """
-        nodes = self._nodes_first(x, dim)
+        nodes = nodes_first(x, dim, self.channels)
         segments = Segments.build(nodes.size(0), index, ptr, dim_size, x.device)
-        pooled = self._solve(nodes, segments, node_prior).pooled
+        pooled = self.pool(nodes, segments, node_prior).pooled
         pooled = pooled.reshape(segments.num_sets, *nodes.shape[1:])
         return pooled.movedim(0, dim).to(x.dtype)
 
@@ -248,9 +253,9 @@ class UOTPAggregation(Aggregation):
         """
         if x.dim() != 2:
             raise ValueError(f"'x' must be of shape [N, F] (got {tuple(x.shape)})")
-        nodes = self._nodes_first(x, 0)
+        nodes = nodes_first(x, 0, self.channels)
         segments = Segments.build(nodes.size(0), index, ptr, dim_size, x.device)
-        return self._solve(nodes, segments, node_prior)
+        return self.pool(nodes, segments, node_prior)
 
     def _rows(self, share_steps: bool, normalize: bool) -> dict[str, int]:
         rows = self.solver.rows(self.channels // self.heads, normalize)
@@ -258,23 +263,16 @@ class UOTPAggregation(Aggregation):
             return {name: min(row, 1) for name, row in rows.items()}
         return rows
 
-    def _nodes_first(self, x: Tensor, dim: int) -> Tensor:
-        if not x.is_floating_point():
-            raise ValueError(f"'x' must be of floating-point type (got {x.dtype})")
-        if x.size(-1) != self.channels:
-            raise ValueError(
-                f"'x' must have {self.channels} channels in its last axis (got "
-                f"{x.size(-1)})"
-            )
-        if dim in (-1, x.dim() - 1):
-            raise ValueError(
-                f"'dim' must not be the axis of the channels, the last one (got {dim})"
-            )
-        return x.movedim(dim, 0)
-
-    def _solve(
-        self, nodes: Tensor, segments: Segments, node_prior: Tensor | None
+    def pool(
+        self, nodes: Tensor, segments: Segments, node_prior: Tensor | None = None
     ) -> Solution:
+        """Solve for nodes that come first, of shape [N, *, F], of known sets.
+
+        Args:
+            nodes (torch.Tensor): The nodes' features.
+            segments (Segments): The set of each.
+            node_prior (torch.Tensor, optional): As in :meth:`forward`.
+        """
         with torch.autocast(nodes.device.type, enabled=False):
             solution: Solution = self.solver(self._problem(nodes, segments, node_prior))
             if not self.normalize:
@@ -295,15 +293,28 @@ class UOTPAggregation(Aggregation):
         log_p0 = self.log_p0
         if log_p0 is not None:
             log_p0 = log_p0.to(dtype).repeat(copies, 1)
+        shape = (nodes.size(0), copies * self.heads, self.channels // self.heads)
+        values = nodes if self.scores is None else promote(nodes, dtype)
+        scores = None if self.scores is None else self._scored(values).reshape(shape)
+        values = values.reshape(shape)
         return Problem.create(
-            scores=nodes.reshape(
-                nodes.size(0), copies * self.heads, self.channels // self.heads
-            ),
+            scores=values if scores is None else scores,
             segments=segments,
             coefficients=coefficients.repeat_heads(copies),
             log_p0=log_p0,
             log_q0=self._log_node_prior(nodes, node_prior, dtype),
+            values=values,
         )
+
+    def _scored(self, nodes: Tensor) -> Tensor:
+        assert self.scores is not None
+        scores: Tensor = self.scores(nodes)
+        if scores.shape != nodes.shape:
+            raise ValueError(
+                f"'scores' must map nodes of shape {tuple(nodes.shape)} to the same "
+                f"shape (got {tuple(scores.shape)})"
+            )
+        return scores
 
     def _log_node_prior(
         self, nodes: Tensor, node_prior: Tensor | None, dtype: torch.dtype
@@ -318,14 +329,7 @@ class UOTPAggregation(Aggregation):
         )
         if node_prior is not None and logits.dim() == 1:
             logits = logits.unsqueeze(-1)
-        if logits.size(0) != nodes.size(0) or logits.size(-1) not in (1, self.heads):
-            raise ValueError(
-                f"'node_prior' must give {nodes.size(0)} nodes 1 or {self.heads} "
-                f"values each (got shape {tuple(logits.shape)})"
-            )
-        axes = nodes.dim() - logits.dim()
-        logits = logits.view(nodes.size(0), *[1] * axes, *logits.shape[1:])
-        return logits.expand(*nodes.shape[:-1], self.heads).flatten(1)
+        return columns(logits, nodes, self.heads)
 
     def __repr__(self) -> str:
         table = ", ".join(

@@ -1,0 +1,23 @@
+r"""What aggregations are given: the nodes of all sets, along any axis."""
+
+from torch import Tensor
+
+
+def nodes_first(x: Tensor, dim: int, channels: int) -> Tensor:
+    """Nodes along ``dim`` moved to the front, [N, *, F].
+
+    Raises:
+        ValueError: If they are not of floating-point type, have another number of
+            channels than F, or lie along the axis of the channels.
+    """
+    if not x.is_floating_point():
+        raise ValueError(f"'x' must be of floating-point type (got {x.dtype})")
+    if x.size(-1) != channels:
+        raise ValueError(
+            f"'x' must have {channels} channels in its last axis (got {x.size(-1)})"
+        )
+    if dim in (-1, x.dim() - 1):
+        raise ValueError(
+            f"'dim' must not be the axis of the channels, the last one (got {dim})"
+        )
+    return x.movedim(dim, 0)

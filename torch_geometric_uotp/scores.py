@@ -1,0 +1,45 @@
+r"""Scores of the transport that are not the features themselves."""
+
+from torch import Tensor
+from torch.nn import LayerNorm, Linear, Module
+from torch.nn.functional import layer_norm, linear
+
+from torch_geometric_uotp.precision import promote
+
+
+class NormalisedScores(Module):
+    r"""Features, or a linear map of them, normalised in each node.
+
+    These are :math:`\mathrm{LN}(x_n)` or :math:`\mathrm{LN}(W x_n)` with the
+    normalisation of `"Layer Normalization" <https://arxiv.org/abs/1607.06450>`_,
+    so that no node stands out by its norm alone. They are computed in the type
+    of x, whatever that of the weights.
+
+    Args:
+        channels (int): F.
+        mapped (bool): Whether W is there, of shape [F, F].
+    """
+
+    def __init__(self, channels: int, mapped: bool) -> None:
+        super().__init__()
+        self.map = Linear(channels, channels, bias=False) if mapped else None
+        self.norm = LayerNorm(channels)
+
+    def reset_parameters(self) -> None:
+        """Draw a new map, and normalise to unit variance."""
+        if self.map is not None:
+            self.map.reset_parameters()
+        self.norm.reset_parameters()
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return scores of shape [..., F] for nodes x of shape [..., F]."""
+        if self.map is not None:
+            x = linear(x, promote(self.map.weight, x.dtype))
+        weight = promote(self.norm.weight, x.dtype)
+        bias = promote(self.norm.bias, x.dtype)
+        # Weighed apart: layer_norm's gradient of weights depends on the threads.
+        normalised = layer_norm(x, self.norm.normalized_shape, eps=self.norm.eps)
+        return normalised * weight + bias
+
+    def __repr__(self) -> str:
+        return "LN(x)" if self.map is None else "LN(Wx)"

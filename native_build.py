@@ -22,6 +22,9 @@ LIBRARY = ROOT / "torch_geometric_uotp" / "_native.so"
 # whole process, and minus infinity is a number here.
 FLAGS = ["-std=c++17", "-O3", "-fPIC", "-fvisibility=hidden"]
 FLAGS += ["-fno-math-errno", "-fno-trapping-math"]
+# Else the ends of rows are copied by calls, for which the loop around them gives up its
+# registers.
+FLAGS += ["-fno-tree-loop-distribute-patterns"]
 # The oldest torch whose stable interface is used, 2.10.
 TORCH = "-DTORCH_TARGET_VERSION=0x020a000000000000"
 X86 = {"baseline": "x86-64", "avx2": "x86-64-v3", "avx512": "x86-64-v4"}

@@ -51,18 +51,25 @@ template <class T> UOTP_INLINE Vec<T> exp2_bounded(Vec<T> y) {
   return bit_cast<Vec<T>>(bit_cast<WrappingBits<T>>(power) + (bit_cast<WrappingBits<T>>(shifted) << F::mantissa));
 }
 
-template <class T> UOTP_INLINE Vec<T> power_of_two(Bits<T> exponent) { return bit_cast<Vec<T>>((exponent + Format<T>::bias) << Format<T>::mantissa); }
+// value * 2^n, rounded to denormal numbers too. Two factors: one alone would not reach from the largest number to 0.
+template <class T> UOTP_INLINE Vec<T> times_power_of_two(Vec<T> value, Vec<T> n) {
+#if defined(__AVX512F__)
+  if constexpr (sizeof(T) == 4) return (Vec<T>)_mm512_maskz_scalef_ps(-1, (__m512)value, (__m512)n);
+  else return (Vec<T>)_mm512_maskz_scalef_pd(-1, (__m512d)value, (__m512d)n);
+#else
+  using F = Format<T>;
+  const WrappingBits<T> sum = bit_cast<WrappingBits<T>>(n + (F::shifter + 2 * F::bias)) - bit_cast<WrappingBits<T>>(splat(F::shifter)), half = sum >> 1;
+  return value * bit_cast<Vec<T>>(half << F::mantissa) * bit_cast<Vec<T>>((sum - half) << F::mantissa);
+#endif
+}
 
 // e^x for every x: denormal results, overflow, infinities and NaN included.
 template <class T> UOTP_INLINE Vec<T> exp(Vec<T> x) {
   using F = Format<T>;
   constexpr T limit = T(1.3) * F::bias;  // beyond it every result is 0 or infinity, and two factors of 2^n can still say so
-  const Vec<T> bounded = maximum<T>(minimum<T>(x, splat(limit)), splat(-limit));
-  const Vec<T> shifted = bounded * F::log2e + F::shifter, whole = shifted - F::shifter;
-  const Vec<T> rest = (bounded - whole * F::ln2_high) - whole * F::ln2_low;
-  const Bits<T> exponent = bit_cast<Bits<T>>(shifted) - bit_cast<Bits<T>>(splat(F::shifter)), first = exponent >> 1;
-  const Vec<T> value = polynomial(F::exp2, rest * F::log2e) * power_of_two<T>(first) * power_of_two<T>(exponent - first);
-  return x == x ? value : x;
+  const Vec<T> bounded = maximum<T>(splat(-limit), minimum<T>(splat(limit), x));  // second, NaN stays
+  const Vec<T> whole = (bounded * F::log2e + F::shifter) - F::shifter, rest = (bounded - whole * F::ln2_high) - whole * F::ln2_low;
+  return times_power_of_two<T>(polynomial(F::exp2, rest * F::log2e), whole);
 }
 
 // log x for every x: -inf at 0, NaN below, denormal arguments included.
@@ -70,15 +77,17 @@ template <class T> UOTP_INLINE Vec<T> log(Vec<T> x) {
   using F = Format<T>;
   constexpr T scale = T(int64_t(1) << F::mantissa);
   const auto tiny = x < F::smallest_normal;
-  const WrappingBits<T> bits = bit_cast<WrappingBits<T>>(tiny ? x * scale : x), root = bit_cast<WrappingBits<T>>(splat(T(0.70710678118654752440)));
-  const Bits<T> exponent = bit_cast<Bits<T>>(bits - root) >> F::mantissa;
-  const Vec<T> m = bit_cast<Vec<T>>(bits - (bit_cast<WrappingBits<T>>(exponent) << F::mantissa));
-  const Vec<T> e = __builtin_convertvector(exponent, Vec<T>) - (tiny ? splat(T(F::mantissa)) : Vec<T>{});
+  const WrappingBits<T> one = bit_cast<WrappingBits<T>>(splat(T(1))), root = bit_cast<WrappingBits<T>>(splat(T(0.70710678118654752440)));
+  const WrappingBits<T> shift = bit_cast<WrappingBits<T>>(splat(F::shifter));
+  // x = m 2^e with m from root on; e + bias is what stands in the exponent's place once it starts there.
+  const WrappingBits<T> bits = bit_cast<WrappingBits<T>>(tiny ? x * scale : x) + (one - root), exponent = bits >> F::mantissa;
+  const Vec<T> m = bit_cast<Vec<T>>((bits & (bit_cast<WrappingBits<T>>(splat(F::smallest_normal)) - 1)) + root);
+  const Vec<T> e = bit_cast<Vec<T>>(exponent + shift) - (tiny ? splat(F::shifter + F::bias + F::mantissa) : splat(F::shifter + F::bias));
   const Vec<T> f = m - T(1), s = f / (f + T(2)), z = s * s;
   // log m = f - s (f - z q): the leading term is exact, only a correction is rounded (2 s = f - s f).
   const Vec<T> value = e * F::ln2_high + (f - (s * (f - z * polynomial(F::log, z)) - e * F::ln2_low));
-  const Vec<T> special = x == Vec<T>{} ? splat(-F::infinity) : x < Vec<T>{} ? splat(T(__builtin_nan(""))) : x;
-  return x > Vec<T>{} && x < F::infinity ? value : special;
+  const Vec<T> limit = x == Vec<T>{} ? splat(-F::infinity) : splat(T(__builtin_nan("")));
+  return x > Vec<T>{} ? (x < F::infinity ? value : x) : limit;
 }
 
 }  // namespace UOTP_ISA

@@ -3,7 +3,7 @@
 //     driver BATCHES
 //
 // Nothing but the kernels and the standard library, so that sanitizers see all of it: no interpreter, no torch, no
-// OpenMP. UOTP_ISA chooses the instruction set. Another solver is another function like sinkhorn() and a line in run().
+// OpenMP. UOTP_ISA chooses the instruction set. Another solver is another function like sinkhorn() and a line in run() or main().
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
@@ -173,6 +173,32 @@ template <class S, class T> Memory badmm(const SolverTable<S, T>& table, int64_t
   return memory;
 }
 
+Memory fixed_point(const FixedPointTable<double>& table, int64_t seed) {
+  Memory memory;
+  Draw draw(seed);
+  Batch<double, double> batch = draw_batch<double, double>(draw, memory);
+  batch.steps = 1;  // one coefficient for all
+  const int64_t nodes = batch.ptr[batch.sets], pooled = batch.sets * batch.heads * batch.width, elements = nodes * batch.heads * batch.width;
+  const double sharpness[] = {2, 2, 100}, tolerances[] = {1e-2, 1e-9};
+  const auto t = draw_coefficient(draw, memory, batch, draw.one_of(sharpness)), r_p = draw_coefficient(draw, memory, batch, 1);
+  const FixedPoint<double> problem{batch, t, r_p, draw_coefficient(draw, memory, batch, 1), draw.one_of(tolerances), 1 + draw.below(60)};
+  const Parallel parallel{run_on_threads, thread_count};
+
+  const int64_t problems = batch.sets * batch.heads;
+  const FixedPointForward<double> out{memory.rubbish<double>(pooled), memory.rubbish<double>(nodes * batch.heads), memory.rubbish<bool>(problems),
+                                      memory.rubbish<int64_t>(problems)};
+  table.forward(problem, out, parallel);
+
+  const double* grad = draw.numbers<double>(memory, pooled);
+  double* d_scores = memory.rubbish<double>(elements);
+  double* d_values = batch.values ? memory.rubbish<double>(elements) : nullptr;
+  const FixedPointBackward<double> io{out.pooled, out.bias, grad, d_scores, d_values,
+                                      of_every_set(memory, batch, problem.t), of_every_set(memory, batch, problem.r_p), of_every_set(memory, batch, problem.r_q),
+                                      batch.log_p0 ? memory.zeros<double>(pooled) : nullptr, batch.log_q0 ? memory.rubbish<double>(nodes * batch.heads) : nullptr};
+  table.backward(problem, io, parallel);
+  return memory;
+}
+
 // ---- the check
 
 template <class F> bool same_bits(const char* name, int64_t seed, F solve) {
@@ -202,6 +228,7 @@ int main(int count, char** arguments) {
     passed &= run("float64", chosen.float64, seed);
     passed &= run("bfloat16", chosen.bfloat, seed);
     passed &= run("float16", chosen.half, seed);
+    passed &= same_bits("fixed point", seed, [&] { return fixed_point(chosen.fixed_point, seed); });
   }
   std::printf("%s: %lld batches, %s\n", chosen.name, (long long)batches, passed ? "the same bits" : "FAILED");
   return passed ? 0 : 1;

@@ -94,8 +94,8 @@ template <class T> struct FixedPointBackward {
   const T* grad;          // [G, D]
   T* d_scores;            // [N, D]
   T* d_values;            // [N, D]; null: the values are the scores
-  Coefficient<T> d_t, d_r_p, d_r_q;  // of every set
-  T* d_log_p0;            // [G, D], of every set; null: not wanted
+  Coefficient<T> d_t, d_r_p, d_r_q;  // of every set, zero before
+  T* d_log_p0;            // [G, D], of every set, zero before; null: not wanted
   T* d_log_q0;            // [N, heads]; null: not wanted
 };
 

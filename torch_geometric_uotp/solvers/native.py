@@ -3,6 +3,7 @@ r"""From problems to the native operators, and back to solutions."""
 from collections.abc import Callable
 from dataclasses import replace
 
+import torch
 from torch import Tensor
 
 from torch_geometric_uotp import ops
@@ -32,17 +33,28 @@ def with_portable(
 ) -> Solution:
     """Add to pooled values [G, H, C] what only the portable path computes.
 
+    It runs once for both the plan and the residual, and again only if one of them
+    is asked for with gradients and the other without.
+
     Args:
         pooled (torch.Tensor): By :func:`pool_natively`.
         problem (Problem): What was solved.
         solve (callable): The portable path, for an explicit problem.
     """
+    found: dict[bool, Solution] = {}
+
+    def portable() -> Solution:
+        with_gradients = torch.is_grad_enabled()
+        if with_gradients not in found:
+            found[with_gradients] = solve(problem.explicit())
+        return found[with_gradients]
+
     return Solution(
         pooled=pooled.flatten(1),
         segments=problem.segments,
         heads=problem.scores.size(1),
-        make_plan=lambda: solve(problem.explicit()).make_plan(),
-        make_residual=lambda: solve(problem.explicit()).make_residual(),
+        make_plan=lambda: portable().make_plan(),
+        make_residual=lambda: portable().make_residual(),
     )
 
 

@@ -21,7 +21,11 @@ ADDRESS = ("-fsanitize=address", *UNDEFINED)
 SANITIZERS = {"address": ADDRESS, "thread": ("-fsanitize=thread",)}
 BATCHES = "20"
 # Those that call the library's operators.
-LIBRARY_TESTS = ("tests/native/test_operators.py", "tests/test_ops.py")
+LIBRARY_TESTS = (
+    "tests/native/test_operators.py",
+    "tests/native/test_fixed_point.py",
+    "tests/test_ops.py",
+)
 # -O1: stacks that a person can read, and a third of the time to compile.
 FLAGS = ("-O1", "-g")
 

@@ -104,7 +104,7 @@ template <class S, class T, bool quadratic> class BadmmBackwardSet {
   }
 
   template <bool is_last, bool is_first, bool shares_rho>
-  void elements(const Block<S, T>& block, const BadmmNodes<T>& nodes, const BadmmTiles<T>& tiles, int64_t k, bool own, const PerNode<T>& d_c, PerNode<T>& d_v, T* part) {
+  UOTP_FLATTEN void elements(const Block<S, T>& block, const BadmmNodes<T>& nodes, const BadmmTiles<T>& tiles, int64_t k, bool own, const PerNode<T>& d_c, PerNode<T>& d_v, T* part) {
     const BadmmElements<S, T, quadratic, shares_rho> pass(of_, tiles, nodes, k, of_.channels.at(d_r_, k), grad_, mean_, io_.d_scores, io_.d_values);
     Vec<T> d_t{}, d_rho{};
     for (int from = 0; from < block.count; from += W<T>) {
@@ -137,7 +137,7 @@ template <class S, class T, bool quadratic> class BadmmBackwardSet {
   }
 
   // The block's share of T, of (9) and of s_q's adjoint.
-  void enter_nodes(const Block<S, T>& block, const BadmmNodes<T>& nodes, const BadmmTiles<T>& tiles, int64_t k, bool own, PerNode<T>& d_v, T* part) {
+  UOTP_FLATTEN void enter_nodes(const Block<S, T>& block, const BadmmNodes<T>& nodes, const BadmmTiles<T>& tiles, int64_t k, bool own, PerNode<T>& d_v, T* part) {
     const BadmmStep<T>& step = of_.coefficient[k];
     for (int i = 0; i < block.count; i += W<T>) store(d_v_ + block.first + i, load(d_v.value + i));
     if (!own) return;

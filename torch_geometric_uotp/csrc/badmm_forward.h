@@ -10,7 +10,7 @@ namespace UOTP_ISA {
 constexpr int64_t kState = 1 << 22;  // numbers that are kept, at most, of the elements of a set between sweeps
 
 // result = the largest of term(row, column) in each row
-template <class T, class F> inline void row_maxima(int count, int64_t width, PerNode<T>& result, F term) {
+template <class T, class F> UOTP_INLINE void row_maxima(int count, int64_t width, PerNode<T>& result, F term) {
   for (int first = 0; first < count; first += W<T>) {
     Vec<T> row[W<T>]{};
     for (int i = 0; i < smaller(W<T>, count - first); ++i) {
@@ -69,7 +69,7 @@ template <class S, class T, bool quadratic> class BadmmForwardSet {
 
   // r of step k, u and mu.
   void sum_columns(int64_t k) {
-    sweep<true>(k ? k - 1 : 0, [&](const Block<S, T>& block, const BadmmNodes<T>& nodes, const BadmmState<T>& state, T* part, T* y) {
+    sweep<true>(k ? k - 1 : 0, [&](const Block<S, T>& block, const BadmmNodes<T>& nodes, const BadmmState<T>& state, T* part, T* y) UOTP_FLATTEN {
       if (k) of_.set_nodes(block, k - 1, out_.node_log_sums), of_.template advance<false>(block, k - 1, state, nullptr, nullptr);
       const BadmmStep<T> step = of_.coefficient[k];
       const T* b = nodes.at(nodes.b, k);
@@ -113,7 +113,7 @@ template <class S, class T, bool quadratic> class BadmmForwardSet {
   void sum_rows(int64_t k) {
     const BadmmStep<T> step = of_.coefficient[k];
     // With the entropy the rows follow from the scores alone, by (5).
-    sweep<quadratic>(k, [&](const Block<S, T>& block, const BadmmNodes<T>& nodes, const BadmmState<T>& state, T* part, T* tile) {
+    sweep<quadratic>(k, [&](const Block<S, T>& block, const BadmmNodes<T>& nodes, const BadmmState<T>& state, T* part, T* tile) UOTP_FLATTEN {
       PerNode<T> most, mass[1];
       const T *a = of_.channels.at(of_.channels.a, k), *next = of_.next(k), *mu = of_.channels.at(of_.channels.mu, k), *r = of_.channels.at(of_.channels.r, k);
       const T* b = nodes.at(nodes.b, k);

@@ -118,7 +118,7 @@ template <class S, class T, bool quadratic> class BadmmRecursion {
   }
 
   // u, mu and the next A of a step whose r is there.
-  void set_channels(int64_t k) const {
+  UOTP_FLATTEN void set_channels(int64_t k) const {
     const BadmmStep<T>& step = coefficient[k];
     const T* r = channels.at(channels.r, k);
     LogSum<T> total;
@@ -145,7 +145,7 @@ template <class S, class T, bool quadratic> class BadmmRecursion {
   }
 
   // v, eta and the next B of a step whose c and mass are there.
-  void set_nodes(const Block<S, T>& block, int64_t k, const T* node_log_sums) const {
+  UOTP_FLATTEN void set_nodes(const Block<S, T>& block, int64_t k, const T* node_log_sums) const {
     const BadmmStep<T>& step = coefficient[k];
     const BadmmNodes<T> of = nodes.of(block.first);
     const T* sums = node_log_sums + k * problem.batch.ptr[problem.batch.sets] * rows.heads();
@@ -161,7 +161,7 @@ template <class S, class T, bool quadratic> class BadmmRecursion {
   static UOTP_INLINE Vec<T> node_share(const BadmmStep<T>& step, Vec<T> c, Vec<T> slack) { return c + step.s_q * slack; }
 
   // (1) before the first step.
-  void begin(const Block<S, T>& block, const BadmmState<T>& state) const {
+  UOTP_FLATTEN void begin(const Block<S, T>& block, const BadmmState<T>& state) const {
     const T* log_q0 = nodes.log_q0 + block.first;
     for_elements(block, [&](int64_t at, int lanes) {
       const Vec<T> log_p0 = load(channels.log_p0 + at);
@@ -174,7 +174,7 @@ template <class S, class T, bool quadratic> class BadmmRecursion {
   Vec<T> prior_less_mass(Vec<T> log_s) const { return log_s - coefficient[0].dual * exp2_capped<T>(log_s); }
 
   // (2) to (4), and (1) of the next step; pi and omega are stored for who asks.
-  template <bool weights> void advance(const Block<S, T>& block, int64_t k, const BadmmState<T>& state, T* pi_tile, T* omega_tile) const {
+  template <bool weights> UOTP_FLATTEN void advance(const Block<S, T>& block, int64_t k, const BadmmState<T>& state, T* pi_tile, T* omega_tile) const {
     const BadmmStep<T> step = coefficient[k], next = coefficient[k + 1];
     const BadmmNodes<T> of = nodes.of(block.first);
     const T *c = of.at(of.c, k), *eta = of.at(of.eta, k), *v = of.at(of.v, k), *b = of.at(of.b, k);

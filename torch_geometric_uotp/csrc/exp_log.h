@@ -33,9 +33,6 @@ template <> struct Format<double> {
   static constexpr double range = 1200, smallest_sum = 1e-280, largest_sum = 1e280;
 };
 
-// Inlined, so that the constants stay in registers over the loop around.
-#define UOTP_INLINE inline __attribute__((always_inline))
-
 template <class T, int N> UOTP_INLINE Vec<T> polynomial(const T (&coefficient)[N], Vec<T> at) {
   Vec<T> value = splat(coefficient[N - 1]);
 #pragma GCC unroll 16

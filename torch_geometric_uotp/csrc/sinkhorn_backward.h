@@ -67,7 +67,7 @@ template <class S, class T> class SinkhornBackwardSet {
   }
 
   // (3): O, f and no A.
-  void start_from_output(int64_t step) {
+  UOTP_FLATTEN void start_from_output(int64_t step) {
     for_columns<T>(rows_.width, [&](int64_t at, int lanes) {
       const Vec<T> sum = exp<T>(load(log_sums(step) + at, lanes));
       store(output_ + at, load(rows_.of_set(io_.grad) + at, lanes) / sum);
@@ -76,7 +76,7 @@ template <class S, class T> class SinkhornBackwardSet {
   }
 
   // (2): A from d_a, and the adjoints of r_p and log p0.
-  void start_from_channels(int64_t step) {
+  UOTP_FLATTEN void start_from_channels(int64_t step) {
     T* adjoint = a_adjoint_ + slot(step) * rows_.padded;
     const T r_p = coefficient(problem_.r_p, step);
     const T first_slack = channel_prior(problem_.batch, rows_, 0, 1)[0] - log_sums(step)[0];
@@ -93,7 +93,7 @@ template <class S, class T> class SinkhornBackwardSet {
   }
 
   // b anew, its adjoint (3) or (2), B, and the block's share of (1).
-  template <bool output> void sweep(int64_t step, const Block<S, T>& block, const T* e, T* part) {
+  template <bool output> UOTP_FLATTEN void sweep(int64_t step, const Block<S, T>& block, const T* e, T* part) {
     const T *alpha = alpha_ + slot(step) * rows_.padded, *adjoint = a_adjoint_ + slot(step) * rows_.padded;
     PerNode<T> log_q0, row[2];
     if (output) output_products(block, e, alpha, row);
@@ -117,7 +117,7 @@ template <class S, class T> class SinkhornBackwardSet {
   }
 
   // The sums over channels of E alpha and, in (3), E O (x - f).
-  void output_products(const Block<S, T>& block, const T* e, const T* alpha, PerNode<T> (&row)[2]) const {
+  UOTP_FLATTEN void output_products(const Block<S, T>& block, const T* e, const T* alpha, PerNode<T> (&row)[2]) const {
     const S* x[kRows];
     for (int i = 0; i < round_up(block.count, kPanel<T>); ++i) x[i] = block.row(values(), i < block.count ? i : 0);
     panel_sums<T, 2>(block.count, rows_.padded, row, [&](Vec<T> (&total)[2][kPanel<T>], int i, int64_t at) {
@@ -138,7 +138,7 @@ template <class S, class T> class SinkhornBackwardSet {
     output ? write_rows<true>(step, block, e, g, part) : write_rows<false>(step, block, e, g, part);
   }
 
-  template <bool output> void write_rows(int64_t step, const Block<S, T>& block, const T* e, const T* g, T* part) {
+  template <bool output> UOTP_FLATTEN void write_rows(int64_t step, const Block<S, T>& block, const T* e, const T* g, T* part) {
     const T t = coefficient(problem_.t, step), *beta = beta_ + block.first;
     Vec<T> d_t = load(part + rows_.padded + 2 * W<T>);
     for (int i = 0; i < block.count; ++i) {
@@ -160,7 +160,7 @@ template <class S, class T> class SinkhornBackwardSet {
   }
 
   // Gathers the chunks: (1) and the coefficients.
-  void finish(int64_t step, const T* alpha) {
+  UOTP_FLATTEN void finish(int64_t step, const T* alpha) {
     combine(partial_, rows_.chunks(), part(), part());
     for (int64_t at = 0; at < rows_.padded; at += W<T>) store(d_a_ + at, load(alpha + at) * load(partial_ + at));
     // The adjoints of b add up to 0, as a constant in b is seen by nobody: taking slacks from the first one's costs nothing but rounding.

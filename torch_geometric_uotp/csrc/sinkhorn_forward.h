@@ -30,7 +30,7 @@ template <class S, class T> struct Exponentials {
   // A tile of the thread that works on a block, behind the one for E.
   T* tile() const { return spare() + block_rows(rows) * rows.padded; }
 
-  void form(const Block<S, T>& block, T* e) const {
+  UOTP_FLATTEN void form(const Block<S, T>& block, T* e) const {
     for (int i = 0; i < block.count; ++i) {
       const S* x = block.row(scores, i);
       for_columns<T>(rows.width, [&](int64_t column, int lanes) {
@@ -56,14 +56,16 @@ template <class S, class T> struct Exponentials {
 template <class T> struct Extremes {
   Vec<T> low = splat(Format<T>::infinity), high = splat(-Format<T>::infinity), defect{};
 
-  template <class S> void see(const Block<S, T>& block, const S* scores) {
+  template <class S> UOTP_FLATTEN void see(const Block<S, T>& block, const S* scores) {
+    Extremes seen = *this;
     for (int i = 0; i < block.count; ++i)
       for_columns<T>(block.rows.width, [&](int64_t column, int lanes) {
         const Vec<T> value = load(block.row(scores, i) + column, lanes);
-        defect += value - value;  // NaN unless finite
-        low = minimum<T>(low, lanes == W<T> ? value : first<T>(lanes) ? value : low);
-        high = maximum<T>(high, lanes == W<T> ? value : first<T>(lanes) ? value : high);
+        seen.defect += value * 0;  // NaN unless finite
+        seen.low = minimum<T>(seen.low, lanes == W<T> ? value : first<T>(lanes) ? value : seen.low);
+        seen.high = maximum<T>(seen.high, lanes == W<T> ? value : first<T>(lanes) ? value : seen.high);
       });
+    *this = seen;
   }
 
   void put(T* part) const { store(part, low), store(part + W<T>, high), store(part + 2 * W<T>, defect); }
@@ -75,7 +77,7 @@ template <class T> struct Extremes {
 };
 
 // (2): alpha = e^a from the log-sums of a step; before the first step a = 0.
-template <class S, class T> inline void channel_weights(const Sinkhorn<S, T>& problem, const Rows<S, T>& rows, const T* log_sums, T r_p, T* alpha) {
+template <class S, class T> UOTP_FLATTEN inline void channel_weights(const Sinkhorn<S, T>& problem, const Rows<S, T>& rows, const T* log_sums, T r_p, T* alpha) {
   Vec<T> most = splat(-Format<T>::infinity);
   for_columns<T>(rows.width, [&](int64_t column, int lanes) {
     const Vec<T> a = log_sums ? r_p * (channel_prior(problem.batch, rows, column, lanes) - load(log_sums + column, lanes)) : Vec<T>{};
@@ -159,7 +161,7 @@ template <class S, class T> class SinkhornForwardSet {
   }
 
   // Both halves of a step on a block: b from the row sums, then the block's share of the column sums, last of all weighted by x.
-  template <bool last> void sweep(int64_t step, const Block<S, T>& block, T* column) {
+  template <bool last> UOTP_FLATTEN void sweep(int64_t step, const Block<S, T>& block, T* column) {
     const T* e = e_.of(block);
     PerNode<T> log_q0, row_sum[1], beta, bias;
     row_products<T, 1>(e, block.count, rows_.padded, {alpha_}, row_sum);
@@ -177,7 +179,7 @@ template <class S, class T> class SinkhornForwardSet {
     }
   }
 
-  void add_moments(const Block<S, T>& block, const T* e, const PerNode<T>& beta, T* column) {
+  UOTP_FLATTEN void add_moments(const Block<S, T>& block, const T* e, const PerNode<T>& beta, T* column) {
     const S* values = problem_.batch.values ? problem_.batch.values : problem_.batch.scores;
     for_columns<T>(rows_.width, [&](int64_t at, int lanes) {
       Vec<T> mass = load(column + at), moment = load(column + rows_.padded + at);
@@ -189,11 +191,11 @@ template <class S, class T> class SinkhornForwardSet {
     });
   }
 
-  bool keep_log_sums(T* log_sums) {
+  UOTP_FLATTEN bool keep_log_sums(T* log_sums) {
     Vec<T> least = splat(Format<T>::largest_sum), most = splat(Format<T>::smallest_sum), defect{};
     for_columns<T>(rows_.width, [&](int64_t at, int lanes) {
       const Vec<T> mass = first<T>(lanes) ? load(partial_ + at) : splat(T(1));
-      least = minimum<T>(least, mass), most = maximum<T>(most, mass), defect += mass - mass;
+      least = minimum<T>(least, mass), most = maximum<T>(most, mass), defect += mass * 0;
       store(log_sums + at, log<T>(mass), lanes);
     });
     return -largest<T>(-least) >= Format<T>::smallest_sum && largest<T>(most) <= Format<T>::largest_sum && sum<T>(defect) == 0;

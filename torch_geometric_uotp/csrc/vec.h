@@ -14,6 +14,11 @@
 #define UOTP_ISA baseline
 #endif
 
+// Inlined, so that constants and what a loop adds up stay in registers.
+#define UOTP_INLINE inline __attribute__((always_inline))
+// The same for all that a function calls.
+#define UOTP_FLATTEN __attribute__((flatten))
+
 namespace uotp {
 
 struct bfloat16 { uint16_t bits; };
@@ -162,41 +167,47 @@ inline void store(float16* to, Vec<float> given, int count = W<float>) {
 
 // ---- across lanes
 
-template <class T> inline T sum(Vec<T> vector) {
-  T part[W<T>];
-  store<T>(part, vector);
-  for (int half = W<T> / 2; half; half /= 2)
-    for (int lane = 0; lane < half; ++lane) part[lane] += part[lane + half];
-  return part[0];
+// Each run of `step` lanes in the place of its neighbour.
+template <class T, int step, int... lane> UOTP_INLINE Vec<T> swapped(Vec<T> vector, std::integer_sequence<int, lane...>) {
+  return __builtin_shufflevector(vector, vector, (lane ^ step)...);
 }
 
-template <class T> inline T largest(Vec<T> vector) {
-  T most = vector[0];
-  for (int lane = 1; lane < W<T>; ++lane) most = vector[lane] > most ? vector[lane] : most;
-  return most;
+// Runs of `step` lanes, in their places: even ones of `a`, odd ones of `b`.
+template <class T, int step, int... lane> UOTP_INLINE Vec<T> woven(Vec<T> a, Vec<T> b, std::integer_sequence<int, lane...>) {
+  return __builtin_shufflevector(a, b, (lane / step % 2 * W<T> + lane)...);
 }
 
-// From two vectors, runs of `step` lanes: those of `a` at even, those of `b` at odd places; `upper` takes the second of each pair of runs.
-template <class T, int step, bool upper, int... lane> inline Vec<T> runs(Vec<T> a, Vec<T> b, std::integer_sequence<int, lane...>) {
-  return __builtin_shufflevector(
-      a, b, ((lane / step % 2) * W<T> + lane / step / 2 * 2 * step + upper * step + lane % step)...);
+template <class T> constexpr std::make_integer_sequence<int, W<T>> kLanes{};
+
+// All lanes to the one number that `both` makes of them, halves first.
+template <class T, int step = W<T> / 2, class F> UOTP_INLINE T across(Vec<T> vector, F both) {
+  if constexpr (step) return across<T, step / 2>(both(vector, swapped<T, step>(vector, kLanes<T>)), both);
+  else return vector[0];
 }
 
-template <class T, int step, class F> inline void fold(Vec<T>* rows, F both) {
+template <class T> UOTP_INLINE T sum(Vec<T> vector) {
+  return across<T>(vector, [](Vec<T> a, Vec<T> b) { return a + b; });
+}
+template <class T> UOTP_INLINE T largest(Vec<T> vector) {
+  return across<T>(vector, [](Vec<T> a, Vec<T> b) { return maximum<T>(a, b); });
+}
+
+template <class T, int step, class F> UOTP_INLINE void fold(Vec<T>* rows, F both) {
   if constexpr (step < W<T>) {
-    constexpr std::make_integer_sequence<int, W<T>> lanes{};
-    for (int row = 0; row < W<T>; row += 2 * step)
-      rows[row] = both(runs<T, step, false>(rows[row], rows[row + step], lanes), runs<T, step, true>(rows[row], rows[row + step], lanes));
+    for (int row = 0; row < W<T>; row += 2 * step) {
+      const Vec<T> a = rows[row], b = rows[row + step];
+      rows[row] = both(woven<T, step>(a, b, kLanes<T>), swapped<T, step>(woven<T, step>(b, a, kLanes<T>), kLanes<T>));
+    }
     fold<T, 2 * step>(rows, both);
   }
 }
 
 // W vectors to the vector of their sums, or maxima; W - 1 additions instead of W separate reductions.
-template <class T> inline Vec<T> sums(Vec<T>* rows) {
+template <class T> UOTP_INLINE Vec<T> sums(Vec<T>* rows) {
   fold<T, 1>(rows, [](Vec<T> a, Vec<T> b) { return a + b; });
   return rows[0];
 }
-template <class T> inline Vec<T> maxima(Vec<T>* rows) {
+template <class T> UOTP_INLINE Vec<T> maxima(Vec<T>* rows) {
   fold<T, 1>(rows, [](Vec<T> a, Vec<T> b) { return maximum<T>(a, b); });
   return rows[0];
 }

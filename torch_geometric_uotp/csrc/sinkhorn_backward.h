@@ -143,6 +143,7 @@ template <class S, class T> class SinkhornBackwardSet {
     Vec<T> d_t = load(part + rows_.padded + 2 * W<T>);
     for (int i = 0; i < block.count; ++i) {
       const S *x = block.row(problem_.batch.scores, i), *value = block.row(values(), i);
+      Vec<T> of_row{};
       for_columns<T>(rows_.width, [&](int64_t at, int lanes) {
         const Vec<T> weight = load(e + i * rows_.padded + at), score = load(x + at, lanes);
         Vec<T> each = load(g + i * rows_.padded + at), direct{};
@@ -150,11 +151,13 @@ template <class S, class T> class SinkhornBackwardSet {
           direct = load(output_ + at) * beta[i];
           each += direct * ((io_.d_values ? load(value + at, lanes) : score) - load(mean_ + at));
         }
-        const Vec<T> h = weight * each, d_value = weight * direct;
-        d_t += h * (score - e_.centre);
-        add_step(block, io_.d_scores, staged_, i, at, lanes, io_.d_values ? t * h : t * h + d_value, output, !step);
+        const Vec<T> h = weight * each, d_value = weight * direct, of_value = output && !io_.d_values ? d_value : Vec<T>{};
+        of_row += h * (score - e_.centre);
+        prefetch_ahead<true>(block.row(io_.d_scores, i) + at);
+        add_step(block, io_.d_scores, staged_, i, at, lanes, t * h + of_value, output, !step);
         if (output && io_.d_values) store(block.row(io_.d_values, i) + at, d_value, lanes);
       });
+      d_t += of_row;
     }
     store(part + rows_.padded + 2 * W<T>, d_t);
   }

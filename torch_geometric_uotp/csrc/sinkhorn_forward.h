@@ -12,59 +12,20 @@
 namespace uotp {
 namespace UOTP_ISA {
 
-// Which centre and E of a set. Held: E of the whole set is kept, else of one block at a time.
-template <class S, class T> struct Exponentials {
-  const Rows<S, T>& rows;
-  const S* scores;
-  T centre;
-  T* held;
-  bool fresh;  // E has to be formed, or formed anew, in this sweep
-  T scale, shift;  // 2^(scale x - shift) = E
-
-  T* of(const Block<S, T>& block) const {
-    T* e = held ? held + block.first * rows.padded : spare();
-    if (fresh) form(block, e);
-    return e;
-  }
-
-  // A tile of the thread that works on a block, behind the one for E.
-  T* tile() const { return spare() + block_rows(rows) * rows.padded; }
-
-  UOTP_FLATTEN void form(const Block<S, T>& block, T* e) const {
-    for (int i = 0; i < block.count; ++i) {
-      const S* x = block.row(scores, i);
-      for_columns<T>(rows.width, [&](int64_t column, int lanes) {
-        const Vec<T> value = exp2_bounded<T>(load(x + column, lanes) * scale - shift);
-        store(e + i * rows.padded + column, lanes == W<T> ? value : first<T>(lanes) ? value : Vec<T>{});
-      });
-    }
-    const int64_t end = round_up(block.count, kPanel<T>) * rows.padded;
-    for (int64_t i = block.count * rows.padded; i < end; i += W<T>) store(e + i, Vec<T>{});
-  }
-
-  // Before a sweep of a step with coefficient t; `again`: E of the step before still holds.
-  void start(T t, bool again) {
-    scale = t * Format<T>::log2e, shift = scale * centre;
-    fresh = !held || !again;
-  }
-
- private:
-  T* spare() const { return block_scratch().template at_least<T>(2 * block_rows(rows) * rows.padded); }
-};
-
 // The smallest and largest score seen, and whether all were finite.
 template <class T> struct Extremes {
   Vec<T> low = splat(Format<T>::infinity), high = splat(-Format<T>::infinity), defect{};
 
+  UOTP_INLINE void see(Vec<T> score, int lanes) {
+    defect += score * 0;  // NaN unless finite
+    low = minimum<T>(low, lanes == W<T> ? score : first<T>(lanes) ? score : low);
+    high = maximum<T>(high, lanes == W<T> ? score : first<T>(lanes) ? score : high);
+  }
+
   template <class S> UOTP_FLATTEN void see(const Block<S, T>& block, const S* scores) {
     Extremes seen = *this;
     for (int i = 0; i < block.count; ++i)
-      for_columns<T>(block.rows.width, [&](int64_t column, int lanes) {
-        const Vec<T> value = load(block.row(scores, i) + column, lanes);
-        seen.defect += value * 0;  // NaN unless finite
-        seen.low = minimum<T>(seen.low, lanes == W<T> ? value : first<T>(lanes) ? value : seen.low);
-        seen.high = maximum<T>(seen.high, lanes == W<T> ? value : first<T>(lanes) ? value : seen.high);
-      });
+      for_columns<T>(block.rows.width, [&](int64_t column, int lanes) { seen.see(load(block.row(scores, i) + column, lanes), lanes); });
     *this = seen;
   }
 
@@ -74,6 +35,52 @@ template <class T> struct Extremes {
   bool finite() const { return sum<T>(defect) == 0; }
   T lowest() const { return -largest<T>(-low); }
   T highest() const { return largest<T>(high); }
+  T middle() const { return lowest() + (highest() - lowest()) / 2; }
+};
+
+// Which centre and E of a set. Held: E of the whole set is kept, else of one block at a time.
+template <class S, class T> struct Exponentials {
+  const Rows<S, T>& rows;
+  const S* scores;
+  T centre;
+  T* held;
+  bool fresh;  // E has to be formed, or formed anew, in this sweep
+  T scale, shift;  // 2^(scale x - shift) = E
+
+  // `seen`, where it is given, sees the scores that E is formed of.
+  T* of(const Block<S, T>& block, Extremes<T>* seen = nullptr) const {
+    T* e = held ? held + block.first * rows.padded : spare();
+    if (fresh) seen ? form<true>(block, e, seen) : form<false>(block, e, seen);
+    return e;
+  }
+
+  // A tile of the thread that works on a block, behind the one for E.
+  T* tile() const { return spare() + block_rows(rows) * rows.padded; }
+
+  // Before a sweep of a step with coefficient t; `again`: E of the step before still holds.
+  void start(T t, bool again) {
+    scale = t * Format<T>::log2e, shift = scale * centre;
+    fresh = !held || !again;
+  }
+
+ private:
+  T* spare() const { return block_scratch().template at_least<T>(2 * block_rows(rows) * rows.padded); }
+
+  template <bool look> UOTP_FLATTEN void form(const Block<S, T>& block, T* e, Extremes<T>* seen) const {
+    Extremes<T> all = look ? *seen : Extremes<T>{};
+    for (int i = 0; i < block.count; ++i) {
+      const S* x = block.row(scores, i);
+      for_columns<T>(rows.width, [&](int64_t column, int lanes) {
+        const Vec<T> score = load(x + column, lanes), value = exp2_bounded<T>(score * scale - shift);
+        prefetch_ahead<false>(x + column);
+        if (look) all.see(score, lanes);
+        store(e + i * rows.padded + column, lanes == W<T> ? value : first<T>(lanes) ? value : Vec<T>{});
+      });
+    }
+    if (look) *seen = all;
+    const int64_t end = round_up(block.count, kPanel<T>) * rows.padded;
+    for (int64_t i = block.count * rows.padded; i < end; i += W<T>) store(e + i, Vec<T>{});
+  }
 };
 
 // (2): alpha = e^a from the log-sums of a step; before the first step a = 0.
@@ -86,6 +93,8 @@ template <class S, class T> UOTP_FLATTEN inline void channel_weights(const Sinkh
   });
   for (int64_t column = 0; column < rows.padded; column += W<T>) store(alpha + column, exp<T>(load(alpha + column) - largest<T>(most)));
 }
+
+constexpr int64_t kFew = 8;  // nodes, whose scores are looked at before the others'
 
 template <class S, class T> class SinkhornForwardSet {
  public:
@@ -103,8 +112,8 @@ template <class S, class T> class SinkhornForwardSet {
   }
 
   bool solve() {
-    if (!take_centre()) return false;
-    for (int64_t step = 0; step < problem_.batch.steps; ++step)
+    if (!start()) return false;
+    for (int64_t step = 1; step < problem_.batch.steps; ++step)
       if (!advance(step)) return false;
     pool();
     out_.centre[rows_.set * rows_.heads() + rows_.head] = e_.centre;
@@ -117,19 +126,22 @@ template <class S, class T> class SinkhornForwardSet {
   int64_t part() const { return sums() + 3 * W<T>; }
   T* part_of(int64_t chunk) const { return partial_ + chunk * part(); }
 
-  // The middle of the first chunk's scores; what the others hold is seen on the way.
-  bool take_centre() {
-    Extremes<T> seen;
-    for_blocks(rows_, 0, smaller(rows_.chunk(), rows_.count), [&](const Block<S, T>& block) { seen.see(block, problem_.batch.scores); });
-    e_.centre = seen.lowest() + (seen.highest() - seen.lowest()) / 2;
-    return in_range(seen);
+  // The first step, which sees all scores on its way, from the middle of a few; where others are too far from it, from that of all.
+  bool start() {
+    Extremes<T> few;
+    few.see(Block<S, T>(rows_, 0, smaller(kFew, rows_.count)), problem_.batch.scores);
+    e_.centre = few.middle();
+    const bool normal = advance(0);
+    if (in_range()) return normal;
+    e_.centre = seen_.middle();
+    return in_range() && advance(0);
   }
 
-  bool in_range(const Extremes<T>& seen) const {
-    const T reach = larger(seen.highest() - e_.centre, e_.centre - seen.lowest());
+  bool in_range() const {
+    const T reach = larger(seen_.highest() - e_.centre, e_.centre - seen_.lowest());
     for (int64_t step = 0; step < problem_.batch.steps; ++step)
       if (!(problem_.t.at(step, rows_.set, rows_.head) * reach <= Format<T>::range / 2)) return false;
-    return seen.finite();
+    return seen_.finite();
   }
 
   T* log_sums(int64_t step) const { return rows_.of_set(out_.log_sums + step * problem_.batch.sets * rows_.stride); }
@@ -144,25 +156,23 @@ template <class S, class T> class SinkhornForwardSet {
       for (int64_t i = 0; i < sums(); i += W<T>) store(column + i, Vec<T>{});
       Extremes<T> seen;
       for_blocks(rows_, begin, end, [&](const Block<S, T>& block) {
-        if (!step && chunk) seen.see(block, problem_.batch.scores);
-        last ? sweep<true>(step, block, column) : sweep<false>(step, block, column);
+        const T* e = e_.of(block, step ? nullptr : &seen);
+        last ? sweep<true>(step, block, e, column) : sweep<false>(step, block, e, column);
       });
       if (!step) seen.put(column + sums());
     });
-    if (!step && !chunks_in_range()) return false;
+    if (!step) gather_extremes();
     combine(partial_, rows_.chunks(), sums(), part());
     return keep_log_sums(log_sums(step));
   }
 
-  bool chunks_in_range() const {
-    Extremes<T> seen;
-    for (int64_t chunk = 1; chunk < rows_.chunks(); ++chunk) seen.add(part_of(chunk) + sums());
-    return rows_.chunks() == 1 || in_range(seen);
+  void gather_extremes() {
+    seen_ = {};
+    for (int64_t chunk = 0; chunk < rows_.chunks(); ++chunk) seen_.add(part_of(chunk) + sums());
   }
 
   // Both halves of a step on a block: b from the row sums, then the block's share of the column sums, last of all weighted by x.
-  template <bool last> UOTP_FLATTEN void sweep(int64_t step, const Block<S, T>& block, T* column) {
-    const T* e = e_.of(block);
+  template <bool last> UOTP_FLATTEN void sweep(int64_t step, const Block<S, T>& block, const T* e, T* column) {
     PerNode<T> log_q0, row_sum[1], beta, bias;
     row_products<T, 1>(e, block.count, rows_.padded, {alpha_}, row_sum);
     node_prior(problem_.batch, block, log_q0);
@@ -215,6 +225,7 @@ template <class S, class T> class SinkhornForwardSet {
   const Rows<S, T>& rows_;
   const Parallel* parallel_;
   Exponentials<S, T> e_;
+  Extremes<T> seen_;
   T *alpha_, *partial_;
 };
 

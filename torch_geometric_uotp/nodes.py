@@ -20,4 +20,5 @@ def nodes_first(x: Tensor, dim: int, channels: int) -> Tensor:
         raise ValueError(
             f"'dim' must not be the axis of the channels, the last one (got {dim})"
         )
-    return x.movedim(dim, 0)
+    # Every view is a node of the graph, which a small batch pays for twice.
+    return x if dim in (0, -x.dim()) else x.movedim(dim, 0)

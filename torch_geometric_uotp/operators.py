@@ -1,6 +1,7 @@
 r"""What the native operators of all solvers share: shapes, gradients, and theirs."""
 
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -169,13 +170,25 @@ class Eager(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, operator: Operator, *arguments: Any) -> Tensor:
         ctx.operator = operator
-        outputs = operator.forward(*arguments)
+        with _unrecorded():
+            outputs = operator.forward(*arguments)
         operator.keep(ctx, arguments, outputs)
         return outputs[0]
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor | None) -> Gradients:
-        return None, *ctx.operator.backward(ctx, grad)
+        with _unrecorded():
+            return None, *ctx.operator.backward(ctx, grad)
+
+
+def _unrecorded() -> AbstractContextManager[object]:
+    """Spare operators the search for their gradient, where nothing is recorded.
+
+    It takes a third of their call.
+    """
+    if torch.is_grad_enabled():
+        return nullcontext()
+    return torch._C._AutoDispatchBelowAutograd()
 
 
 def _moves(tensor: Tensor | None) -> bool:

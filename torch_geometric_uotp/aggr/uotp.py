@@ -225,8 +225,10 @@ class UOTPAggregation(Aggregation):
         nodes = nodes_first(x, dim, self.channels)
         segments = Segments.build(nodes.size(0), index, ptr, dim_size, x.device)
         pooled = self.pool(nodes, segments, node_prior).pooled
-        pooled = pooled.reshape(segments.num_sets, *nodes.shape[1:])
-        return pooled.movedim(0, dim).to(x.dtype)
+        if x.dim() > 2:
+            pooled = pooled.reshape(segments.num_sets, *nodes.shape[1:])
+            pooled = pooled.movedim(0, dim)
+        return pooled.to(x.dtype)
 
     def solve(
         self,

@@ -85,9 +85,10 @@ template <class S, class T> struct Exponentials {
 
 // (2): alpha = e^a from the log-sums of a step; before the first step a = 0.
 template <class S, class T> UOTP_FLATTEN inline void channel_weights(const Sinkhorn<S, T>& problem, const Rows<S, T>& rows, const T* log_sums, T r_p, T* alpha) {
+  if (!log_sums) return for_columns<T>(rows.width, [&](int64_t column, int lanes) { store(alpha + column, first<T>(lanes) ? splat(T(1)) : Vec<T>{}); });
   Vec<T> most = splat(-Format<T>::infinity);
   for_columns<T>(rows.width, [&](int64_t column, int lanes) {
-    const Vec<T> a = log_sums ? r_p * (channel_prior(problem.batch, rows, column, lanes) - load(log_sums + column, lanes)) : Vec<T>{};
+    const Vec<T> a = r_p * (channel_prior(problem.batch, rows, column, lanes) - load(log_sums + column, lanes));
     store(alpha + column, first<T>(lanes) ? a : splat(-Format<T>::infinity));
     most = maximum<T>(most, load(alpha + column));
   });

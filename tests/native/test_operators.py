@@ -307,3 +307,19 @@ def test_few_and_many_steps_stay_finite(
     assert pooled.isfinite().all()
     assert grad.isfinite().all()
     assert torch.equal(pooled[1], x[39])
+
+
+@pytest.mark.parametrize("far", [100.0, -100.0])
+def test_scaling_starts_again_where_the_first_nodes_are_far_from_the_middle(
+    far: float,
+) -> None:
+    """Within reach of the middle of all, they are not of the first nodes'."""
+    native = SOLVERS["sinkhorn"]
+    x = torch.randn(60, 1, 24)
+    x[20:] += far
+    arguments = native.arguments(x, [0, 60])
+    pooled, _, _, centre = ops.SINKHORN.forward(*arguments)
+    torch.testing.assert_close(
+        pooled, native.portable(*arguments), rtol=1e-5, atol=1e-5
+    )
+    assert abs(float(centre) - far / 2) < 5

@@ -23,11 +23,6 @@ template <class T> struct alignas(kBytes) PerNode {
   T operator[](int i) const { return value[i]; }
 };
 
-// What a pass over rows will read, or write, some rows on: a core that works on each element does not look as far ahead by itself. Rows in
-// another order than this are asked for in vain, which costs little.
-constexpr int64_t kAhead = 1 << 14;  // bytes
-template <bool written, class S> UOTP_INLINE void prefetch_ahead(const S* from) { __builtin_prefetch(reinterpret_cast<const char*>(from) + kAhead, written); }
-
 template <class S, class T> struct Block {
   const Rows<S, T>& rows;
   int64_t first;

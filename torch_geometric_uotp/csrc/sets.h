@@ -14,6 +14,7 @@ namespace UOTP_ISA {
 
 constexpr int64_t kChunk = 1 << 15;  // elements of a chunk: its scores and their gradient stay in a core's L2 cache
 constexpr int64_t kHold = 1 << 19;   // elements of a set whose exponentials are kept through all steps
+constexpr int64_t kAhead = 1 << 14;  // bytes between the row that a pass works on and the one that it asks for
 
 inline int64_t round_up(int64_t value, int64_t unit) { return (value + unit - 1) / unit * unit; }
 template <class T> inline T smaller(T a, std::common_type_t<T> b) { return a < b ? a : b; }
@@ -59,17 +60,22 @@ template <class T> class Carver {
 
 // The rows of one set and head.
 template <class S, class T> struct Rows {
-  int64_t set, head, begin, count, width, padded, stride;
+  int64_t set, head, begin, count, width, padded, stride, nodes, ahead;
   const int64_t* order;
   T uniform_p0, uniform_q0;  // logarithms of the uniform priors
 
   Rows(const Batch<S, T>& batch, int64_t set, int64_t head)
       : set(set), head(head), begin(batch.ptr[set]), count(batch.ptr[set + 1] - begin), width(batch.width),
-        padded(round_up(width, W<T>)), stride(batch.heads * width), order(batch.order),
+        padded(round_up(width, W<T>)), stride(batch.heads * width), nodes(batch.ptr[batch.sets]),
+        ahead(1 + kAhead / (stride * int64_t(sizeof(S)))), order(batch.order),
         uniform_p0(-T(__builtin_log(double(width)))), uniform_q0(-T(__builtin_log(double(count)))) {}
 
   int64_t node(int64_t n) const { return order ? order[begin + n] : begin + n; }
   template <class P> P* row(P* tensor, int64_t n) const { return tensor + node(n) * stride + head * width; }
+  // The row that a pass comes to a while after row n, of the next sets too: a core that is busy with each element does not look as far by itself.
+  template <class P> P* row_ahead(P* tensor, int64_t n) const {
+    return tensor + (order ? order[smaller(begin + n + ahead, nodes - 1)] : begin + n + ahead) * stride + head * width;
+  }
   template <class P> P* of_set(P* tensor) const { return tensor + set * stride + head * width; }
   int64_t heads() const { return stride / width; }
   int64_t chunk() const { return larger(W<T>, kChunk / padded / W<T> * W<T>); }

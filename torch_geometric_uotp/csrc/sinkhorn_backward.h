@@ -142,7 +142,7 @@ template <class S, class T> class SinkhornBackwardSet {
     const T t = coefficient(problem_.t, step), *beta = beta_ + block.first;
     Vec<T> d_t = load(part + rows_.padded + 2 * W<T>);
     for (int i = 0; i < block.count; ++i) {
-      const S *x = block.row(problem_.batch.scores, i), *value = block.row(values(), i);
+      const S *x = block.row(problem_.batch.scores, i), *value = block.row(values(), i), *ahead = rows_.row_ahead(io_.d_scores, block.first + i);
       Vec<T> of_row{};
       for_columns<T>(rows_.width, [&](int64_t at, int lanes) {
         const Vec<T> weight = load(e + i * rows_.padded + at), score = load(x + at, lanes);
@@ -153,7 +153,7 @@ template <class S, class T> class SinkhornBackwardSet {
         }
         const Vec<T> h = weight * each, d_value = weight * direct, of_value = output && !io_.d_values ? d_value : Vec<T>{};
         of_row += h * (score - e_.centre);
-        prefetch_ahead<true>(block.row(io_.d_scores, i) + at);
+        __builtin_prefetch(ahead + at, true);
         add_step(block, io_.d_scores, staged_, i, at, lanes, t * h + of_value, output, !step);
         if (output && io_.d_values) store(block.row(io_.d_values, i) + at, d_value, lanes);
       });

@@ -69,10 +69,10 @@ template <class S, class T> struct Exponentials {
   template <bool look> UOTP_FLATTEN void form(const Block<S, T>& block, T* e, Extremes<T>* seen) const {
     Extremes<T> all = look ? *seen : Extremes<T>{};
     for (int i = 0; i < block.count; ++i) {
-      const S* x = block.row(scores, i);
+      const S *x = block.row(scores, i), *ahead = rows.row_ahead(scores, block.first + i);
       for_columns<T>(rows.width, [&](int64_t column, int lanes) {
         const Vec<T> score = load(x + column, lanes), value = exp2_bounded<T>(score * scale - shift);
-        prefetch_ahead<false>(x + column);
+        __builtin_prefetch(ahead + column);
         if (look) all.see(score, lanes);
         store(e + i * rows.padded + column, lanes == W<T> ? value : first<T>(lanes) ? value : Vec<T>{});
       });

@@ -7,14 +7,15 @@ of the library's layer; what is not stays in the ablation table.
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
+from typing import Any
 
 import torch
 from torch import Tensor
 from torch.nn import Identity, LayerNorm, Linear, Module, ModuleList, Sequential
 from torch_geometric.nn.aggr import Aggregation
 
-from benchmarks.ablation import WithoutTransport
-from torch_geometric_uotp import Problem
+from benchmarks.ablation import WithoutTransport, remove_transport
+from torch_geometric_uotp import Problem, UOTPAggregation
 from torch_geometric_uotp.coefficients import Coefficients
 from torch_geometric_uotp.parametrization import LearnedCoefficients
 from torch_geometric_uotp.priors import AttentionPrior, UniformPrior
@@ -204,12 +205,60 @@ def _build(name: str, channels: int) -> HeadsAggregation:
     return HeadsAggregation(channels, heads, pool, channels if back else None)
 
 
+SPREAD = (20.0, 1.0, 0.5, 0.125)
+EVEN = (1.0, 1.0)
+
+
+def grouped(
+    channels: int,
+    alpha0: tuple[float, ...],
+    scores: Callable[[int], Module] | None = None,
+    node_prior: str = "uniform",
+) -> UOTPAggregation:
+    r"""A transport for each group of channels, the first one's times the set's size."""
+    start = torch.tensor(alpha0, dtype=torch.float64)
+    power = torch.zeros(len(alpha0))
+    power[0] = 1
+    return UOTPAggregation(
+        channels,
+        heads=len(alpha0),
+        alpha0=start,
+        alpha1=start,
+        alpha2=9 * start,
+        size_power=power,
+        scores=None if scores is None else scores(channels),
+        node_prior=node_prior,
+    )
+
+
+def _grouped_apart(channels: int, **settings: Any) -> UOTPAggregation:
+    layer = grouped(channels, **settings)
+    remove_transport(layer)
+    return layer
+
+
+GROUPS: dict[str, dict[str, Any]] = {
+    "groups2": {"alpha0": EVEN},
+    "groups2-attention": {"alpha0": EVEN, "node_prior": "attention"},
+    "groups4": {"alpha0": SPREAD},
+    "groups4-attention": {"alpha0": SPREAD, "node_prior": "attention"},
+    "groups4-norm": {"alpha0": SPREAD, "scores": normalised},
+    "groups4-mapped": {"alpha0": SPREAD, "scores": mapped},
+}
+
 BUILDS: dict[str, Callable[[int], Module]] = {
-    name: partial(_build, name) for name in CONFIGURATIONS
+    **{name: partial(_build, name) for name in CONFIGURATIONS},
+    **{name: partial(grouped, **given) for name, given in GROUPS.items()},
+    **{
+        f"{name}-rq0": partial(_grouped_apart, **given)
+        for name, given in GROUPS.items()
+    },
 }
 
 
 def expansion(name: str) -> int:
     r"""Channels a candidate returns, in multiples of those it reads."""
+    if name not in CONFIGURATIONS:
+        return 1
     heads, _, back = CONFIGURATIONS[name]
     return 1 if back else len(heads)

@@ -3,11 +3,14 @@ import torch
 
 from benchmarks.candidates import (
     ATTENDING,
+    BUILDS,
     CONFIGURATIONS,
+    GROUPS,
     Head,
     HeadsAggregation,
     apart,
     competing,
+    grouped,
     normalised,
     transported,
 )
@@ -92,3 +95,22 @@ def test_one_head_competes_with_itself():
     both = [HeadsAggregation(4, heads, pool)(x, INDEX) for pool in (competing, apart)]
     torch.testing.assert_close(both[0], UOTPAggregation(4)(x, INDEX))
     assert not both[1].allclose(both[0])
+
+
+def test_groups_of_channels_start_apart():
+    x, layer = torch.randn(5, 8), grouped(8, (20.0, 1.0, 0.5, 0.125))
+    alone = UOTPAggregation(2, alpha0=20, alpha1=20, alpha2=180, size_power=1.0)
+    torch.testing.assert_close(layer(x, INDEX)[:, :2], alone(x[:, :2], INDEX))
+    last = UOTPAggregation(2, alpha0=0.125, alpha1=0.125, alpha2=1.125)
+    torch.testing.assert_close(layer(x, INDEX)[:, 6:], last(x[:, 6:], INDEX))
+
+
+@pytest.mark.parametrize("name", GROUPS)
+def test_groups_without_transport(name):
+    x = torch.randn(5, 8)
+    torch.manual_seed(0)
+    layer = BUILDS[name](8)
+    torch.manual_seed(0)
+    without = BUILDS[f"{name}-rq0"](8)
+    assert layer(x, INDEX).shape == without(x, INDEX).shape
+    assert not layer(x, INDEX).allclose(without(x, INDEX))

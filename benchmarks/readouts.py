@@ -31,7 +31,6 @@ from benchmarks.pooling import (
 )
 from torch_geometric_uotp import (
     HierarchicalUOTPAggregation,
-    MultiUOTPAggregation,
     ROTPAggregation,
     UOTPAggregation,
 )
@@ -71,8 +70,8 @@ def _uotp_without_transport(channels: int) -> UOTPAggregation:
     return layer
 
 
-def _multi_without_transport(channels: int) -> MultiUOTPAggregation:
-    layer = MultiUOTPAggregation(channels)
+def _spread_without_transport(channels: int) -> UOTPAggregation:
+    layer = UOTPAggregation.spread(channels)
     remove_transport(layer)
     return layer
 
@@ -132,7 +131,7 @@ CONCATENATED = {
 }
 
 OURS = {
-    "multiuotp": Readout(MultiUOTPAggregation, expansion=3),
+    "uotp-spread": Readout(UOTPAggregation.spread),
     "uotp": Readout(UOTPAggregation),
     "uotp-size": Readout(lambda channels: UOTPAggregation(channels, size_power=0.5)),
     "uotp-badmm": Readout(lambda channels: UOTPAggregation(channels, solver="badmm")),
@@ -152,7 +151,7 @@ OURS = {
 ABLATIONS = {
     "softmax1": Readout(lambda channels: SoftmaxAggregation(learn=True)),
     "uotp-rq0": Readout(_uotp_without_transport),
-    "multiuotp-rq0": Readout(_multi_without_transport, expansion=3),
+    "uotp-spread-rq0": Readout(_spread_without_transport),
 }
 
 CANDIDATES = {

@@ -24,8 +24,8 @@ from benchmarks.statistics import Comparison, wilcoxon
 
 NOTES = "notes.md"
 ALL = "all data sets"
-# The layer of several transports, and the single one.
-OURS = ("multiuotp", "uotp")
+# The layer with heads that start apart, and with one.
+OURS = ("uotp-spread", "uotp")
 # What ours must beat: four conventional readouts, itself without transport, and
 # conventional ones side by side.
 RIVALS = (

@@ -11,7 +11,6 @@ from torch_geometric.nn.resolver import aggregation_resolver
 
 from torch_geometric_uotp import (
     HierarchicalUOTPAggregation,
-    MultiUOTPAggregation,
     ROTPAggregation,
     UOTPAggregation,
     register,
@@ -39,12 +38,6 @@ def test_other_layers_found_by_name(name: str, layer: type) -> None:
     trains(conv, conv(torch.randn(6, 8), EDGES))
 
 
-def test_several_transports_found_by_name() -> None:
-    sizes = {"channels": 8, "out_channels": 8}
-    conv = SAGEConv(8, 5, aggr="multiuotp", aggr_kwargs=sizes)
-    trains(conv, conv(torch.randn(6, 8), EDGES))
-
-
 def test_registering_again_is_harmless() -> None:
     register()
     register()
@@ -69,6 +62,11 @@ def test_in_message_passing_by_convolutions_of_other_arguments() -> None:
     out = conv(torch.randn(6, 8), EDGES)
     assert out.shape == (6, 4)
     trains(conv, out)
+
+
+def test_a_start_of_groups_in_message_passing() -> None:
+    conv = SAGEConv(8, 5, aggr=UOTPAggregation.spread(8))
+    trains(conv, conv(torch.randn(6, 8), EDGES))
 
 
 def test_in_multi_aggregation() -> None:
@@ -118,12 +116,6 @@ def test_in_graphgym_each_model_has_its_own() -> None:
 )
 def test_other_layers_in_graphgym(pooling: str, layer: type) -> None:
     assert isinstance(graphgym_head(8, pooling).pooling_fun, layer)
-
-
-def test_several_transports_in_graphgym_keep_the_width() -> None:
-    pooling = graphgym_head(8, "multiuotp").pooling_fun
-    assert isinstance(pooling, MultiUOTPAggregation)
-    assert pooling(torch.randn(4, 8)).shape == (1, 8)
 
 
 def test_in_graphgym_beside_its_own_poolings() -> None:

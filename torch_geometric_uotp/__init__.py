@@ -3,9 +3,7 @@ r"""Global pooling as unbalanced optimal transport, for PyTorch Geometric."""
 from torch_geometric_uotp import plot
 from torch_geometric_uotp.aggr import (
     HierarchicalUOTPAggregation,
-    MultiUOTPAggregation,
     ROTPAggregation,
-    Transport,
     UOTPAggregation,
 )
 from torch_geometric_uotp.functional import uotp_pool
@@ -14,6 +12,7 @@ from torch_geometric_uotp.nearest import nearest_pooling
 from torch_geometric_uotp.ops import backend
 from torch_geometric_uotp.problem import Problem, Solution
 from torch_geometric_uotp.registry import register
+from torch_geometric_uotp.scores import NormalisedScores
 from torch_geometric_uotp.swap import swap_readout
 from torch_geometric_uotp.vision import UOTPPool2d
 
@@ -22,11 +21,10 @@ __version__ = "0.1.0"
 __all__ = [
     "GlobalPool",
     "HierarchicalUOTPAggregation",
-    "MultiUOTPAggregation",
+    "NormalisedScores",
     "Problem",
     "ROTPAggregation",
     "Solution",
-    "Transport",
     "UOTPAggregation",
     "UOTPPool2d",
     "backend",

@@ -172,6 +172,12 @@ def spread(row: Tensor, size: int) -> Tensor:
     return halves.view(size, 2, row.size(0)).sum(1)
 
 
+def readable(table: Tensor) -> str:
+    """A table as text: one number, if all are the same."""
+    values = [f"{value:.3g}" for value in table.flatten().tolist()]
+    return values[0] if len(set(values)) == 1 else f"[{', '.join(values)}]"
+
+
 def _row(table: Tensor, k: int) -> Tensor:
     return table[min(k, table.size(0) - 1)]
 

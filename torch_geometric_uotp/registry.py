@@ -10,7 +10,6 @@ from torch_geometric.nn.aggr import Aggregation
 
 from torch_geometric_uotp.aggr import (
     HierarchicalUOTPAggregation,
-    MultiUOTPAggregation,
     ROTPAggregation,
     UOTPAggregation,
 )
@@ -19,12 +18,6 @@ LAYERS: dict[str, type[Aggregation]] = {
     "uotp": UOTPAggregation,
     "rotp": ROTPAggregation,
     "hierarchicaluotp": HierarchicalUOTPAggregation,
-    "multiuotp": MultiUOTPAggregation,
-}
-# From a width to a layer that keeps it, as GraphGym wants.
-FACTORIES: dict[str, Callable[[int], Aggregation]] = {
-    **LAYERS,
-    "multiuotp": lambda width: MultiUOTPAggregation(width, out_channels=width),
 }
 
 
@@ -71,14 +64,14 @@ def _register_with_graphgym() -> None:
 
     if isinstance(graphgym.pooling_dict, PoolingFactories):
         return
-    factories = {name: _configured(factory) for name, factory in FACTORIES.items()}
+    factories = {name: _configured(layer) for name, layer in LAYERS.items()}
     graphgym.pooling_dict = PoolingFactories(graphgym.pooling_dict, factories)
 
 
-def _configured(factory: Callable[[int], Aggregation]) -> Callable[[], Aggregation]:
+def _configured(layer: type[Aggregation]) -> Callable[[], Aggregation]:
     def make() -> Aggregation:
         from torch_geometric.graphgym.config import cfg
 
-        return factory(cfg.gnn.dim_inner)
+        return layer(cfg.gnn.dim_inner)
 
     return make

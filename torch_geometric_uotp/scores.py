@@ -17,10 +17,10 @@ class NormalisedScores(Module):
 
     Args:
         channels (int): F.
-        mapped (bool): Whether W is there, of shape [F, F].
+        mapped (bool): Whether W is there, of shape [F, F]. (default: :obj:`False`)
     """
 
-    def __init__(self, channels: int, mapped: bool) -> None:
+    def __init__(self, channels: int, mapped: bool = False) -> None:
         super().__init__()
         self.map = Linear(channels, channels, bias=False) if mapped else None
         self.norm = LayerNorm(channels)
@@ -43,3 +43,18 @@ class NormalisedScores(Module):
 
     def __repr__(self) -> str:
         return "LN(x)" if self.map is None else "LN(Wx)"
+
+
+def scored(scores: Module, nodes: Tensor) -> Tensor:
+    """What a layer's map of scores makes of nodes [N, *, F].
+
+    Raises:
+        ValueError: If it is not of the same shape.
+    """
+    found: Tensor = scores(nodes)
+    if found.shape != nodes.shape:
+        raise ValueError(
+            f"'scores' must map nodes of shape {tuple(nodes.shape)} to the same shape "
+            f"(got {tuple(found.shape)})"
+        )
+    return found

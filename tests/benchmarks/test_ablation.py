@@ -1,7 +1,7 @@
 import torch
 
 from benchmarks.ablation import WithoutTransport, freeze_fidelities, remove_transport
-from torch_geometric_uotp import MultiUOTPAggregation, UOTPAggregation
+from torch_geometric_uotp import HierarchicalUOTPAggregation, UOTPAggregation
 
 INDEX = torch.tensor([0, 0, 0, 1, 1])
 
@@ -24,9 +24,10 @@ def test_with_a_uniform_prior_it_is_the_layer_at_r_q_0():
 
 
 def test_every_transport_of_a_layer_is_removed():
-    layer = MultiUOTPAggregation(4)
+    poolings = [UOTPAggregation(4), UOTPAggregation.spread(4)]
+    layer = HierarchicalUOTPAggregation(4, poolings)
     remove_transport(layer)
-    for transport in layer.transports:
+    for transport in (*poolings, layer.combine):
         assert isinstance(transport.solver, WithoutTransport)
     assert torch.isfinite(layer(torch.randn(5, 4), INDEX)).all()
 

@@ -2,7 +2,6 @@ import pytest
 import torch
 
 from benchmarks.candidates import (
-    ATTENDING,
     BUILDS,
     CONFIGURATIONS,
     GROUPS,
@@ -10,11 +9,10 @@ from benchmarks.candidates import (
     HeadsAggregation,
     apart,
     competing,
-    grouped,
     normalised,
     transported,
 )
-from torch_geometric_uotp import MultiUOTPAggregation, UOTPAggregation
+from torch_geometric_uotp import UOTPAggregation
 
 INDEX = torch.tensor([0, 0, 0, 1, 1])
 
@@ -80,16 +78,6 @@ def test_coefficients_start_where_they_are_told(name):
     assert found["r_q"][0].tolist() == pytest.approx(fidelity)
 
 
-def test_the_librarys_layer_of_several_transports_is_one_of_these():
-    x, ours = torch.randn(5, 4), MultiUOTPAggregation(4)
-    layer = HeadsAggregation(4, ATTENDING, transported)
-    layer.prior = ours.node_prior
-    with torch.no_grad():
-        mapped = ours.transports[1].scores.map.weight
-        layer.scores[1][0].weight.copy_(mapped)
-    torch.testing.assert_close(layer(x, INDEX), ours(x, INDEX))
-
-
 def test_one_head_competes_with_itself():
     x, heads = torch.randn(5, 4), (Head(1.0),)
     both = [HeadsAggregation(4, heads, pool)(x, INDEX) for pool in (competing, apart)]
@@ -97,12 +85,12 @@ def test_one_head_competes_with_itself():
     assert not both[1].allclose(both[0])
 
 
-def test_groups_of_channels_start_apart():
-    x, layer = torch.randn(5, 8), grouped(8, (20.0, 1.0, 0.5, 0.125))
-    alone = UOTPAggregation(2, alpha0=20, alpha1=20, alpha2=180, size_power=1.0)
-    torch.testing.assert_close(layer(x, INDEX)[:, :2], alone(x[:, :2], INDEX))
-    last = UOTPAggregation(2, alpha0=0.125, alpha1=0.125, alpha2=1.125)
-    torch.testing.assert_close(layer(x, INDEX)[:, 6:], last(x[:, 6:], INDEX))
+def test_the_librarys_spread_start_is_one_of_these():
+    x = torch.randn(5, 8)
+    torch.manual_seed(0)
+    ours = UOTPAggregation.spread(8)
+    torch.manual_seed(0)
+    torch.testing.assert_close(BUILDS["groups4-attention"](8)(x, INDEX), ours(x, INDEX))
 
 
 @pytest.mark.parametrize("name", GROUPS)

@@ -5,11 +5,9 @@ from typing import Any
 from tests.conformance.case import Case
 from torch_geometric_uotp import (
     HierarchicalUOTPAggregation,
-    MultiUOTPAggregation,
     ROTPAggregation,
     UOTPAggregation,
 )
-from torch_geometric_uotp.aggr.multi import TRANSPORTS
 from torch_geometric_uotp.scores import NormalisedScores
 
 
@@ -93,12 +91,9 @@ CASES = [
         ),
     ),
     Case(
-        "multi UOTP mapped",
-        lambda channels: MultiUOTPAggregation(
-            channels, channels, TRANSPORTS[:2], num_steps=2
-        ),
-        {"single_node": "maps what its transports return"},
-        at_bounds=("transports.0.size_scaling.",),
+        "UOTP spread",
+        lambda channels: UOTPAggregation.spread(channels, num_steps=2),
+        at_bounds=("size_scaling.",),
     ),
     *map(_like, ("mean", "max", "sum", "softmax", "attention")),
 ]

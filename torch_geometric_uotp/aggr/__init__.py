@@ -1,14 +1,11 @@
 r"""Pooling layers: aggregations of PyTorch Geometric."""
 
 from torch_geometric_uotp.aggr.hierarchical import HierarchicalUOTPAggregation
-from torch_geometric_uotp.aggr.multi import MultiUOTPAggregation, Transport
 from torch_geometric_uotp.aggr.rotp import ROTPAggregation
 from torch_geometric_uotp.aggr.uotp import UOTPAggregation
 
 __all__ = [
     "HierarchicalUOTPAggregation",
-    "MultiUOTPAggregation",
     "ROTPAggregation",
-    "Transport",
     "UOTPAggregation",
 ]

@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.nn import Module
 from torch_geometric.nn.aggr import Aggregation
 
-from torch_geometric_uotp.coefficients import Coefficients
+from torch_geometric_uotp.coefficients import Coefficients, readable
 from torch_geometric_uotp.conventional import setting
 from torch_geometric_uotp.nodes import nodes_first
 from torch_geometric_uotp.parametrization import FixedCoefficients, LearnedCoefficients
@@ -22,10 +22,12 @@ from torch_geometric_uotp.priors import (
     prior_resolver,
 )
 from torch_geometric_uotp.problem import Problem, Solution
+from torch_geometric_uotp.scores import scored
 from torch_geometric_uotp.segments import Segments
 from torch_geometric_uotp.size_scaling import SizeScaling
 from torch_geometric_uotp.solvers.badmm import BADMM
 from torch_geometric_uotp.solvers.resolver import solver_resolver
+from torch_geometric_uotp.starts import spread
 
 
 class UOTPAggregation(Aggregation):
@@ -176,6 +178,18 @@ class UOTPAggregation(Aggregation):
         """
         return cls(channels, **setting(name, **kwargs))
 
+    @classmethod
+    def spread(cls, channels: int, **kwargs: Any) -> Self:
+        """A layer of four heads that start as four different poolings.
+
+        See :func:`torch_geometric_uotp.starts.spread`.
+
+        Args:
+            channels (int): Size of each input sample, a multiple of four.
+            **kwargs (optional): Further arguments, which take precedence.
+        """
+        return cls(channels, **spread(**kwargs))
+
     def reset_parameters(self) -> None:
         """Go back to the initial coefficients; draw new weights of what has any."""
         for module in self.children():
@@ -297,7 +311,9 @@ class UOTPAggregation(Aggregation):
             log_p0 = log_p0.to(dtype).repeat(copies, 1)
         shape = (nodes.size(0), copies * self.heads, self.channels // self.heads)
         values = nodes if self.scores is None else promote(nodes, dtype)
-        scores = None if self.scores is None else self._scored(values).reshape(shape)
+        scores = (
+            None if self.scores is None else scored(self.scores, values).reshape(shape)
+        )
         values = values.reshape(shape)
         return Problem.create(
             scores=values if scores is None else scores,
@@ -307,16 +323,6 @@ class UOTPAggregation(Aggregation):
             log_q0=self._log_node_prior(nodes, node_prior, dtype),
             values=values,
         )
-
-    def _scored(self, nodes: Tensor) -> Tensor:
-        assert self.scores is not None
-        scores: Tensor = self.scores(nodes)
-        if scores.shape != nodes.shape:
-            raise ValueError(
-                f"'scores' must map nodes of shape {tuple(nodes.shape)} to the same "
-                f"shape (got {tuple(scores.shape)})"
-            )
-        return scores
 
     def _log_node_prior(
         self, nodes: Tensor, node_prior: Tensor | None, dtype: torch.dtype
@@ -335,14 +341,9 @@ class UOTPAggregation(Aggregation):
 
     def __repr__(self) -> str:
         table = ", ".join(
-            f"{name}={_readable(value)}" for name, value in self.coefficients().items()
+            f"{name}={readable(value)}" for name, value in self.coefficients().items()
         )
         return (
             f"{type(self).__name__}({self.channels}, solver={self.solver}, "
             f"heads={self.heads}, node_prior={self.node_prior}, {table})"
         )
-
-
-def _readable(table: Tensor) -> str:
-    values = [f"{value:.3g}" for value in table.flatten().tolist()]
-    return values[0] if len(set(values)) == 1 else f"[{', '.join(values)}]"

@@ -18,9 +18,10 @@ from pathlib import Path
 from statistics import median, stdev
 
 from benchmarks.document import Table
+from benchmarks.execute import APPLICATIONS
 from benchmarks.results import DataSet, arrange, read
 from benchmarks.statistics import smallest_detectable
-from benchmarks.suite import APPLICATIONS, missing, root_of
+from benchmarks.suite import missing, root_of
 from benchmarks.task import Task
 
 DISAGREEMENT = 0.1

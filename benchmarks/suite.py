@@ -13,15 +13,13 @@ them.
 import argparse
 import os
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
-from functools import cache
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
-import torch
-
-from benchmarks import graph_tasks, image_classification, landscape, multi_instance
-from benchmarks.experiment import Experiment, concise
+from benchmarks import landscape
+from benchmarks.execute import APPLICATIONS, Execute, limited
+from benchmarks.experiment import Experiment
 from benchmarks.readouts import (
     ABLATIONS,
     CONCATENATED,
@@ -34,12 +32,6 @@ from benchmarks.records import Key, Records
 from benchmarks.runs import run_missing
 from benchmarks.task import Task
 
-APPLICATIONS: dict[str, Callable[[Path | None], list[Task]]] = {
-    "graphs": graph_tasks.tasks,
-    "bags": multi_instance.tasks,
-    "images": image_classification.tasks,
-    "landscape": landscape.tasks,
-}
 SUITE = [*CONVENTIONAL, *CONCATENATED, *OURS, *ABLATIONS]
 QUICK = ["mean", "max", "sum", "attention", "softmax1", "uotp"]
 QUICK_DATA = [
@@ -130,15 +122,8 @@ def plan(args: argparse.Namespace, root: Path | None) -> Plan:
                 f"no dataset '{min(unknown)}' (choose from: {', '.join(known)})"
             )
         tasks = [task for task in tasks if task.name in args.dataset]
-    return Plan([_limited(task, args) for task in tasks], list(args.readout))
-
-
-def _limited(task: Task, args: argparse.Namespace) -> Task:
-    training = task.training
-    if args.epochs is not None:
-        training = replace(training, epochs=min(args.epochs, training.epochs))
-    runs = task.runs if args.runs is None else args.runs
-    return replace(task, training=training, runs=runs)
+    tasks = [limited(task, args.epochs, args.runs) for task in tasks]
+    return Plan(tasks, list(args.readout))
 
 
 def missing(task: Task) -> str | None:
@@ -148,30 +133,6 @@ def missing(task: Task) -> str | None:
     except ValueError as error:
         return str(error)
     return None
-
-
-@cache
-def _task(application: str, root: Path | None, name: str) -> Task:
-    return next(task for task in APPLICATIONS[application](root) if task.name == name)
-
-
-@dataclass(frozen=True)
-class Execute:
-    r"""Performs a run in whatever process it finds itself.
-
-    Args:
-        root (Path, optional): The folder of the data.
-        epochs (int, optional): At most.
-    """
-
-    root: Path | None
-    epochs: int | None
-
-    def __call__(self, key: Key) -> dict[str, object]:
-        torch.set_num_threads(1)
-        task = _task(key.application, self.root, key.dataset)
-        limits = argparse.Namespace(epochs=self.epochs, runs=None)
-        return concise(Experiment(_limited(task, limits)).run(key))
 
 
 def run(args: argparse.Namespace, planned: Plan, root: Path | None) -> None:

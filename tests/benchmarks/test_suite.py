@@ -1,8 +1,11 @@
 import json
+import subprocess
+import sys
 
 import pytest
 
 from benchmarks import suite
+from benchmarks.execute import APPLICATIONS
 from benchmarks.suite import QUICK, QUICK_DATA, SUITE, main, parse, plan
 
 POINT = "count 2:4"
@@ -31,6 +34,12 @@ def test_records_a_line_for_each_run(command, tmp_path):
     ]
     assert all(0 <= run["test_accuracy"] <= 1 for run in found)
     assert all(len(line) < 1000 for line in lines(tmp_path))
+
+
+def test_other_processes_find_what_the_command_runs(command, tmp_path):
+    program = [sys.executable, "-m", "benchmarks.suite", *command, "--jobs", "2"]
+    subprocess.run(program, check=True, capture_output=True)
+    assert len(lines(tmp_path)) == 4
 
 
 def test_a_second_time_goes_on(command, tmp_path, capsys):
@@ -69,7 +78,7 @@ def test_quick_is_a_part_of_the_whole():
     assert {task.name for task in planned.tasks} == set(QUICK_DATA)
     assert planned.readouts == QUICK
     assert set(QUICK) <= set(SUITE)
-    assert {task.application for task in planned.tasks} == set(suite.APPLICATIONS)
+    assert {task.application for task in planned.tasks} == set(APPLICATIONS)
 
 
 def test_every_readout_sees_the_same_folds_and_seeds():

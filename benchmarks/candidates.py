@@ -11,11 +11,11 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.nn import Identity, LayerNorm, Linear, Module, ModuleList, Sequential
+from torch.nn import Identity, Linear, Module, ModuleList
 from torch_geometric.nn.aggr import Aggregation
 
 from benchmarks.ablation import WithoutTransport, remove_transport
-from torch_geometric_uotp import Problem, UOTPAggregation
+from torch_geometric_uotp import NormalisedScores, Problem, UOTPAggregation
 from torch_geometric_uotp.coefficients import Coefficients
 from torch_geometric_uotp.parametrization import LearnedCoefficients
 from torch_geometric_uotp.priors import AttentionPrior, UniformPrior
@@ -32,12 +32,12 @@ def raw(channels: int) -> Module:
 
 def normalised(channels: int) -> Module:
     r"""Scores are the features, normalised in each node."""
-    return LayerNorm(channels)
+    return NormalisedScores(channels)
 
 
 def mapped(channels: int) -> Module:
     r"""Scores are a learned map of the features, normalised in each node."""
-    return Sequential(Linear(channels, channels, bias=False), LayerNorm(channels))
+    return NormalisedScores(channels, mapped=True)
 
 
 @dataclass(frozen=True)
@@ -156,11 +156,8 @@ def _learned(
     t = torch.tensor([head.t for head in heads], dtype=torch.float64)
     r_q = torch.tensor([head.r_q * shares for head in heads], dtype=torch.float64)
     start = Coefficients.from_alphas(1 / t, 1 / t, r_q / (1 - r_q) / t)
-    learned = LearnedCoefficients(start, {"t": 1, "r_p": 1, "r_q": 1})
-    if not shares:
-        learned.r_p.requires_grad_(False)
-        learned.r_q.requires_grad_(False)
-    return learned
+    rows = {"t": 1, "r_p": int(shares), "r_q": int(shares)}
+    return LearnedCoefficients(start, rows)
 
 
 LNW = (Head(2, mapped),)
@@ -205,30 +202,14 @@ def _build(name: str, channels: int) -> HeadsAggregation:
     return HeadsAggregation(channels, heads, pool, channels if back else None)
 
 
-SPREAD = (20.0, 1.0, 0.5, 0.125)
-EVEN = (1.0, 1.0)
-
-
 def grouped(
-    channels: int,
-    alpha0: tuple[float, ...],
-    scores: Callable[[int], Module] | None = None,
-    node_prior: str = "uniform",
+    channels: int, scores: Callable[[int], Module] | None = None, **settings: Any
 ) -> UOTPAggregation:
-    r"""A transport for each group of channels, the first one's times the set's size."""
-    start = torch.tensor(alpha0, dtype=torch.float64)
-    power = torch.zeros(len(alpha0))
-    power[0] = 1
-    return UOTPAggregation(
-        channels,
-        heads=len(alpha0),
-        alpha0=start,
-        alpha1=start,
-        alpha2=9 * start,
-        size_power=power,
-        scores=None if scores is None else scores(channels),
-        node_prior=node_prior,
-    )
+    r"""The library's start of groups of channels, without attention, or altered."""
+    given = {"node_prior": "uniform", **settings}
+    if scores is not None:
+        given["scores"] = scores(channels)
+    return UOTPAggregation.spread(channels, **given)
 
 
 def _grouped_apart(channels: int, **settings: Any) -> UOTPAggregation:
@@ -237,13 +218,18 @@ def _grouped_apart(channels: int, **settings: Any) -> UOTPAggregation:
     return layer
 
 
+# Two halves of the channels that start alike, the first times the set's size.
+EVEN = {
+    **{"heads": 2, "alpha0": 1.0, "alpha1": 1.0, "alpha2": 9.0},
+    "size_power": torch.tensor([1.0, 0.0]),
+}
 GROUPS: dict[str, dict[str, Any]] = {
-    "groups2": {"alpha0": EVEN},
-    "groups2-attention": {"alpha0": EVEN, "node_prior": "attention"},
-    "groups4": {"alpha0": SPREAD},
-    "groups4-attention": {"alpha0": SPREAD, "node_prior": "attention"},
-    "groups4-norm": {"alpha0": SPREAD, "scores": normalised},
-    "groups4-mapped": {"alpha0": SPREAD, "scores": mapped},
+    "groups2": EVEN,
+    "groups2-attention": {**EVEN, "node_prior": "attention"},
+    "groups4": {},
+    "groups4-attention": {"node_prior": "attention"},
+    "groups4-norm": {"scores": normalised},
+    "groups4-mapped": {"scores": mapped},
 }
 
 BUILDS: dict[str, Callable[[int], Module]] = {

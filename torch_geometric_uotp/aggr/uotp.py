@@ -238,7 +238,7 @@ class UOTPAggregation(Aggregation):
         """
         nodes = nodes_first(x, dim, self.channels)
         segments = Segments.build(nodes.size(0), index, ptr, dim_size, x.device)
-        pooled = self.pool(nodes, segments, node_prior).pooled
+        pooled = self._pool(nodes, segments, node_prior).pooled
         if x.dim() > 2:
             pooled = pooled.reshape(segments.num_sets, *nodes.shape[1:])
             pooled = pooled.movedim(0, dim)
@@ -271,7 +271,7 @@ class UOTPAggregation(Aggregation):
             raise ValueError(f"'x' must be of shape [N, F] (got {tuple(x.shape)})")
         nodes = nodes_first(x, 0, self.channels)
         segments = Segments.build(nodes.size(0), index, ptr, dim_size, x.device)
-        return self.pool(nodes, segments, node_prior)
+        return self._pool(nodes, segments, node_prior)
 
     def _rows(self, share_steps: bool, normalize: bool) -> dict[str, int]:
         rows = self.solver.rows(self.channels // self.heads, normalize)
@@ -279,16 +279,10 @@ class UOTPAggregation(Aggregation):
             return {name: min(row, 1) for name, row in rows.items()}
         return rows
 
-    def pool(
-        self, nodes: Tensor, segments: Segments, node_prior: Tensor | None = None
+    def _pool(
+        self, nodes: Tensor, segments: Segments, node_prior: Tensor | None
     ) -> Solution:
-        """Solve for nodes that come first, of shape [N, *, F], of known sets.
-
-        Args:
-            nodes (torch.Tensor): The nodes' features.
-            segments (Segments): The set of each.
-            node_prior (torch.Tensor, optional): As in :meth:`forward`.
-        """
+        """Solve for nodes that come first, of shape [N, *, F], of known sets."""
         with torch.autocast(nodes.device.type, enabled=False):
             solution: Solution = self.solver(self._problem(nodes, segments, node_prior))
             if not self.normalize:

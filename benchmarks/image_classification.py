@@ -214,6 +214,7 @@ def tasks(root: Path | None) -> list[Task]:
             training=Training(epochs=20, patience=20, learning_rate=3e-3),
             batch_size=128,
             runs=3,
+            long=True,
             settings={"widths": list(large)},
             augment=shift_and_flip,
         ),

@@ -29,7 +29,7 @@ DIMENSIONS = 16
 CLUSTERS = 8
 RARE = 2  # the first clusters carry classes in some families; the rest are background
 HIDDEN = 32
-RUNS = 8
+RUNS = 4
 TRAINING = Training(epochs=60, patience=15, learning_rate=3e-3)
 
 Floats = NDArray[np.float64]

@@ -1,4 +1,4 @@
-r"""What the planned runs can show: the smallest difference found four times in five.
+r"""What the planned runs can show, and how long they take.
 
     python -m benchmarks.power --root ../shared/data
 
@@ -6,22 +6,23 @@ For each data set of the suite, the difference between two readouts that the cor
 resampled t-test finds at 5 % with a power of 80 %. It needs to know how much the
 difference varies from run to run: from recorded results, if there are at least three
 runs, the median over all pairs of readouts; else from an assumed share of test
-examples that only one of the two gets right.
+examples that only one of the two gets right. The hours of one process are those that
+recorded runs took, with the mean of the data set for readouts that have none.
 """
 
 import argparse
 import math
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from itertools import combinations
 from pathlib import Path
-from statistics import median, stdev
+from statistics import mean, median, stdev
 
 from benchmarks.document import Table
 from benchmarks.execute import APPLICATIONS
-from benchmarks.results import DataSet, arrange, read
+from benchmarks.results import DataSet, Record, arrange, read
 from benchmarks.statistics import smallest_detectable
-from benchmarks.suite import missing, root_of
+from benchmarks.suite import Plan, missing, root_of
 from benchmarks.task import Task
 
 DISAGREEMENT = 0.1
@@ -47,34 +48,53 @@ def measured_deviation(data: DataSet) -> float | None:
     return median(deviations) if deviations else None
 
 
-def row(task: Task, recorded: DataSet | None, disagreement: float) -> list[str]:
-    r"""What is planned for a task, and the difference that can show."""
+def planned_hours(task: Task, records: Iterable[Record]) -> float | None:
+    r"""Of all the suite's runs of a task; none if none is recorded."""
+    seconds: dict[str, list[float]] = {}
+    for record in records:
+        seconds.setdefault(record["readout"], []).append(record["seconds"])
+    if not seconds:
+        return None
+    usual = [mean(mean(runs) for runs in seconds.values())]
+    keys = Plan([task]).keys(task)
+    return sum(mean(seconds.get(key.readout, usual)) for key in keys) / 3600
+
+
+def row(task: Task, records: Sequence[Record], disagreement: float) -> list[str]:
+    r"""What is planned for a task, and the difference that can show.
+
+    Args:
+        task (Task): It.
+        records (Sequence): Those of its data set.
+        disagreement (float): Assumed where nothing is recorded.
+    """
     y = task.data(0).y
     train, val, test = task.split(y, 0, 0)
-    measured = None if recorded is None else measured_deviation(recorded)
+    recorded = [measured_deviation(data) for data in arrange(records)]
+    measured = recorded[0] if recorded else None
     deviation = measured or assumed_deviation(len(test), disagreement)
     ratio = 0.0 if task.generated else len(test) / (len(train) + len(val))
     least = smallest_detectable(deviation, task.runs, ratio)
+    hours = planned_hours(task, records)
     return [
         *(task.application, task.name, str(task.runs), str(len(test))),
         *(f"{100 * deviation:.1f}", "assumed" if measured is None else "measured"),
-        f"{100 * least:.1f}",
+        *(f"{100 * least:.1f}", "" if hours is None else f"{hours:.2f}"),
     ]
 
 
 def table(tasks: Sequence[Task], folder: Path, disagreement: float) -> Table:
     r"""A line for each task whose data are there."""
-    recorded = {
-        data.name: data
-        for path in folder.glob("*.jsonl")
-        for data in arrange(read(path))
-    }
+    records: dict[tuple[str, str], list[Record]] = {}
+    for path in folder.glob("*.jsonl"):
+        for record in read(path):
+            records.setdefault((path.stem, record["dataset"]), []).append(record)
     head = [
         *("application", "data set", "runs", "test examples"),
-        *("std of difference", "", "smallest detectable (points)"),
+        *("std of difference", "", "smallest detectable (points)", "hours"),
     ]
     rows = [
-        row(task, recorded.get(task.name), disagreement)
+        row(task, records.get((task.application, task.name), []), disagreement)
         for task in tasks
         if missing(task) is None
     ]

@@ -11,7 +11,7 @@ import argparse
 import json
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,13 +19,27 @@ from benchmarks import landscape
 from benchmarks.document import Block, Heading, Paragraph, write_html, write_markdown
 from benchmarks.readouts import CONVENTIONAL, resolve
 from benchmarks.report_parts import Application
-from benchmarks.results import DataSet, arrange, by_loss, common_readouts, read, table
+from benchmarks.results import (
+    DataSet,
+    Record,
+    arrange,
+    by_loss,
+    common_readouts,
+    read,
+    shared,
+    table,
+)
 from benchmarks.statistics import Comparison, wilcoxon
+from benchmarks.suite import SUITE
 
 NOTES = "notes.md"
 ALL = "all data sets"
 # The layer with heads that start apart, and with one.
 OURS = ("uotp-spread", "uotp")
+HALVES = {
+    "development": landscape.DEVELOPMENT,
+    "confirmation": landscape.CONFIRMATION,
+}
 # What ours must beat: four conventional readouts, itself without transport, and
 # conventional ones side by side.
 RIVALS = (
@@ -111,18 +125,35 @@ def tested(sets: Sequence[DataSet], ours: str) -> dict[str, Comparison]:
 
 
 def halves(name: str, sets: list[DataSet]) -> dict[str, list[DataSet]]:
-    r"""The landscape's two halves, each an application; any other as it is."""
-    if name != "landscape":
-        return {name: sets}
-    parts = {
-        "landscape, for development": landscape.DEVELOPMENT,
-        "landscape, for confirmation": landscape.CONFIRMATION,
-    }
-    found = {
-        part: [data for data in sets if data.name in points]
-        for part, points in parts.items()
-    }
+    r"""The landscape's two halves, each an application; any other as it is.
+
+    What has no data set is left out.
+    """
+    found = {name: sets}
+    if name == "landscape":
+        found = {
+            f"landscape, for {half}": [data for data in sets if data.name in points]
+            for half, points in HALVES.items()
+        }
     return {part: sets for part, sets in found.items() if sets}
+
+
+def applications(
+    name: str, records: Sequence[Record], ours: list[str]
+) -> list[Application]:
+    r"""An application, or its halves, each with its :func:`wider` data sets."""
+    every = halves(name, arrange(records, shared))
+    found = []
+    for part, sets in halves(name, arrange(records)).items():
+        made = Application(part, sets, ours, [*CONVENTIONAL])
+        found.append(replace(made, wider=wider(made, every.get(part, []))))
+    return found
+
+
+def wider(application: Application, sets: Sequence[DataSet]) -> Application | None:
+    r"""The data sets that have more readouts than all have in as many runs."""
+    more = [data for data in sets if len(data.runs) > len(application.common)]
+    return replace(application, sets=more) if more else None
 
 
 def load(folder: Path, ours: list[str]) -> Report:
@@ -133,11 +164,11 @@ def load(folder: Path, ours: list[str]) -> Report:
     """
     for name in ours:
         resolve(name)
-    parts = []
+    wanted = {*SUITE, *ours}
+    parts: list[Application] = []
     for path in sorted(folder.glob("*.jsonl")):
-        for name, sets in halves(path.stem, arrange(read(path))).items():
-            if sets:
-                parts.append(Application(name, sets, ours, [*CONVENTIONAL]))
+        records = [record for record in read(path) if record["readout"] in wanted]
+        parts += applications(path.stem, records, ours)
     if not parts:
         raise ValueError(f"no results in '{folder}' (python -m benchmarks.suite)")
     return Report(parts, ours)

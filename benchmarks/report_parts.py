@@ -1,7 +1,7 @@
 r"""What the report says about one application."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -10,7 +10,15 @@ from typing import Any
 
 from benchmarks import curves, result_figures
 from benchmarks.document import Block, Heading, Paragraph, Picture, Table
-from benchmarks.results import DataSet, by_accuracy, common_readouts, table
+from benchmarks.results import (
+    DataSet,
+    Measure,
+    by_accuracy,
+    by_auc,
+    by_loss,
+    common_readouts,
+    table,
+)
 from benchmarks.statistics import (
     Comparison,
     critical_difference,
@@ -20,6 +28,8 @@ from benchmarks.statistics import (
 )
 
 WIDE = 8
+# What the literature compares by the area under the ROC curve.
+BY_AUC = "MNIST-bags"
 # Made by benchmarks.gallery and benchmarks.bag_figure.
 LOOKS = {
     "graphs": ("shares_graph.png", "What the plan looks at: shares of atoms"),
@@ -37,12 +47,15 @@ class Application:
         sets (list): Its data sets.
         ours (list): The readouts to judge.
         conventional (list): What it is judged against, as far as it was run.
+        wider (Application, optional): Some of the data sets with more readouts, in
+            fewer runs. (default: none)
     """
 
     name: str
     sets: list[DataSet]
     ours: list[str]
     conventional: list[str]
+    wider: "Application | None" = None
 
     @cached_property
     def common(self) -> list[str]:
@@ -84,8 +97,11 @@ class Application:
         r"""The application's section; its pictures are written to ``images``."""
         blocks: list[Block] = [Heading(self.name.capitalize()), self._provenance()]
         if len(self.sets) <= WIDE:
-            blocks.append(self._scores())
-        blocks += [self._overview(), *self._pictures(images)]
+            blocks.append(_scores(self.sets))
+        by_auc = [data for data in self.sets if data.name.startswith(BY_AUC)]
+        blocks += [self._overview(), *self._pictures(images), *_auc(by_auc)]
+        if self.wider is not None:
+            blocks += self.wider.further(images)
         present = [name for name in self.ours if name in self.common]
         blocks += [self._per_set(name) for name in present]
         blocks += self.tested(tests)
@@ -103,11 +119,6 @@ class Application:
             f"data sets; code {versions}; torch {torches}, {backends}. Accuracies are "
             "in percent, of test examples, at the epoch of the lowest validation loss."
         )
-
-    def _scores(self) -> Table:
-        names = dict.fromkeys(name for data in self.sets for name in data.readouts)
-        rows = [[name, *(_score(data, name) for data in self.sets)] for name in names]
-        return Table(["readout", *(data.name for data in self.sets)], rows)
 
     def _overview(self) -> Table:
         scores = table(self.sets, self.common)
@@ -137,6 +148,23 @@ class Application:
         runs = [run for data in self.sets for run in data.runs[readout].values()]
         return float(median(run[what] for run in runs))
 
+    def further(self, images: Path) -> list[Block]:
+        r"""What is said of it where it is the wider one."""
+        counts = {len(runs) for data in self.sets for runs in data.runs.values()}
+        names = ", ".join(data.name for data in self.sets)
+        text = f"More readouts, with {_span(counts)} runs a data set, on {names}:"
+        return [Paragraph(text), self._overview(), self._regret(images, "more")]
+
+    def _regret(self, images: Path, what: str) -> Picture:
+        place = images / f"results_{self._short}_{what}.png"
+        title = f"{self.name}: regret"
+        curves.save(result_figures.regret_map(self.regrets(), title), place)
+        return Picture(place, "Points behind the best conventional readout")
+
+    @property
+    def _short(self) -> str:
+        return self.name.replace(", for ", "_")
+
     def _pictures(self, images: Path) -> list[Block]:
         if len(self.sets) < 2:
             return []
@@ -148,20 +176,10 @@ class Application:
             self.ours,
             f"{self.name}: {len(self.sets)} data sets, Friedman p = {p:.2g}",
         )
-        regret = result_figures.regret_map(self.regrets(), f"{self.name}: regret")
-        short = self.name.replace(", for ", "_")
-        ranks, places = (
-            images / f"results_{short}_{what}.png" for what in ("ranks", "regret")
-        )
+        ranks = images / f"results_{self._short}_ranks.png"
         curves.save(diagram, ranks)
-        curves.save(regret, places)
-        return [
-            Picture(
-                ranks,
-                f"Mean ranks; a bar joins what may be equal (Friedman p = {p:.2g})",
-            ),
-            Picture(places, "Points behind the best conventional readout, by data set"),
-        ]
+        text = f"Mean ranks; a bar joins what may be equal (Friedman p = {p:.2g})"
+        return [Picture(ranks, text), self._regret(images, "regret")]
 
     def _per_set(self, ours: str) -> Table:
         head = [
@@ -221,10 +239,29 @@ def _tested(ours: str, against: Mapping[str, Comparison]) -> Table:
     return Table(head, rows)
 
 
-def _score(data: DataSet, name: str) -> str:
+def _scores(sets: Sequence[DataSet], measure: Measure = by_loss) -> Table:
+    names = dict.fromkeys(name for data in sets for name in data.readouts)
+    rows = [[name, *(_score(data, name, measure) for data in sets)] for name in names]
+    return Table(["readout", *(data.name for data in sets)], rows)
+
+
+def _score(data: DataSet, name: str, measure: Measure) -> str:
     if name not in data.runs:
         return ""
-    return f"{100 * data.mean(name):.1f} ± {100 * data.deviation(name):.1f}"
+    deviation = data.deviation(name, measure)
+    return f"{100 * data.mean(name, measure):.1f} ± {100 * deviation:.1f}"
+
+
+def _auc(sets: Sequence[DataSet]) -> list[Block]:
+    if not sets:
+        return []
+    text = "Area under the ROC curve, in percent, at the same epochs:"
+    return [Paragraph(text), _scores(sets, by_auc)]
+
+
+def _span(counts: Collection[int]) -> str:
+    low, high = min(counts), max(counts)
+    return str(low) if low == high else f"{low} to {high}"
 
 
 def _learned(data: DataSet, readout: str, what: str) -> str:

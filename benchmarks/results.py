@@ -13,6 +13,7 @@ from benchmarks.statistics import Comparison, corrected_t
 Record = Mapping[str, Any]
 Place = tuple[int, int]
 Measure = Callable[[Record], float]
+Runs = Mapping[str, Mapping[Place, Record]]
 
 
 def by_loss(record: Record) -> float:
@@ -23,6 +24,11 @@ def by_loss(record: Record) -> float:
 def by_accuracy(record: Record) -> float:
     r"""Test accuracy at the epoch of the highest validation accuracy."""
     return float(record["by_accuracy"]["test_accuracy"])
+
+
+def by_auc(record: Record) -> float:
+    r"""Area under the test's ROC curve, at the epoch of :func:`by_loss`."""
+    return float(record["test_auc"])
 
 
 @dataclass(frozen=True)
@@ -36,7 +42,7 @@ class DataSet:
     """
 
     name: str
-    runs: Mapping[str, Mapping[Place, Record]]
+    runs: Runs
 
     @property
     def readouts(self) -> list[str]:
@@ -56,9 +62,9 @@ class DataSet:
         r"""The mean score of a readout."""
         return mean(self.scores(readout, measure))
 
-    def deviation(self, readout: str) -> float:
+    def deviation(self, readout: str, measure: Measure = by_loss) -> float:
         r"""The standard deviation over the runs, 0 if there is one."""
-        scores = self.scores(readout)
+        scores = self.scores(readout, measure)
         return stdev(scores) if len(scores) > 1 else 0.0
 
     def differences(self, one: str, other: str) -> list[float]:
@@ -99,34 +105,7 @@ def read(path: Path) -> list[Record]:
     return records
 
 
-def arrange(records: Iterable[Record]) -> list[DataSet]:
-    r"""Groups records by data set.
-
-    Where a data set was run in several configurations, the one with the most records
-    counts, and no other. All readouts are compared in the same runs, see
-    :func:`paired`. A data set with no such run is left out.
-    """
-    groups: dict[str, list[Record]] = {}
-    for record in records:
-        groups.setdefault(record["dataset"], []).append(record)
-    sets = [_data_set(name, group) for name, group in groups.items()]
-    return [data for data in sets if any(data.runs.values())]
-
-
-def _data_set(name: str, records: list[Record]) -> DataSet:
-    counts = Counter(record["configuration"] for record in records)
-    configuration, _ = counts.most_common(1)[0]
-    runs: dict[str, dict[Place, Record]] = {}
-    for record in records:
-        if record["configuration"] == configuration:
-            place = (record["fold"], record["seed"])
-            runs.setdefault(record["readout"], {})[place] = record
-    return DataSet(name, paired(runs))
-
-
-def paired(
-    runs: Mapping[str, Mapping[Place, Record]],
-) -> dict[str, dict[Place, Record]]:
+def paired(runs: Runs) -> Runs:
     r"""Readouts that were run about as often, and the runs that all of them have.
 
     Of the numbers of runs there are, the one that keeps most records decides, the
@@ -135,12 +114,50 @@ def paired(
     """
     counts = sorted(len(places) for places in runs.values())
     least = max(counts, key=lambda n: n * sum(count >= n for count in counts))
-    kept = {name: places for name, places in runs.items() if len(places) >= least}
-    common = set.intersection(*(set(places) for places in kept.values()))
+    return shared(
+        {name: places for name, places in runs.items() if len(places) >= least}
+    )
+
+
+def shared(runs: Runs) -> Runs:
+    r"""All readouts, in the runs that all of them have."""
+    common = set.intersection(*(set(places) for places in runs.values()))
     return {
         name: {place: record for place, record in places.items() if place in common}
-        for name, places in kept.items()
+        for name, places in runs.items()
     }
+
+
+def arrange(
+    records: Iterable[Record], pair: Callable[[Runs], Runs] = paired
+) -> list[DataSet]:
+    r"""Groups records by data set.
+
+    Where a data set was run in several configurations, the one with the most records
+    counts, and no other. All readouts are compared in the same runs. A data set with
+    no such run is left out.
+
+    Args:
+        records (Iterable): Records of one application.
+        pair (Callable, optional): Which readouts and runs of a data set are kept.
+            (default: :func:`paired`)
+    """
+    groups: dict[str, list[Record]] = {}
+    for record in records:
+        groups.setdefault(record["dataset"], []).append(record)
+    sets = [DataSet(name, pair(_runs(group))) for name, group in groups.items()]
+    return [data for data in sets if any(data.runs.values())]
+
+
+def _runs(records: list[Record]) -> Runs:
+    counts = Counter(record["configuration"] for record in records)
+    configuration, _ = counts.most_common(1)[0]
+    runs: dict[str, dict[Place, Record]] = {}
+    for record in records:
+        if record["configuration"] == configuration:
+            place = (record["fold"], record["seed"])
+            runs.setdefault(record["readout"], {})[place] = record
+    return runs
 
 
 def common_readouts(sets: Iterable[DataSet]) -> list[str]:

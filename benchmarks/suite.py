@@ -24,6 +24,7 @@ from benchmarks.readouts import (
     ABLATIONS,
     CONCATENATED,
     CONVENTIONAL,
+    DECISIVE,
     OURS,
     READOUTS,
     resolve,
@@ -50,17 +51,22 @@ class Plan:
 
     Args:
         tasks (list): The tasks.
-        readouts (list): The names of the readouts. Those that read edges are left out
-            where there are none, and those that a task leaves out.
+        readouts (list, optional): The names of the readouts. (default: all of the
+            suite, and where runs are long those of :obj:`DECISIVE`)
     """
 
     tasks: list[Task]
-    readouts: list[str]
+    readouts: list[str] | None = None
 
     def keys(self, task: Task) -> Iterator[Key]:
-        r"""The runs of a task, all readouts of a fold and seed together."""
+        r"""The runs of a task, all readouts of a fold and seed together.
+
+        Readouts that read edges are left out where there are none, and those that the
+        task leaves out.
+        """
         experiment = Experiment(task)
-        names = [name for name in self.readouts if name not in task.left_out]
+        wanted = self.readouts or (DECISIVE if task.long else SUITE)
+        names = [name for name in wanted if name not in task.left_out]
         if task.application != "graphs":
             names = [name for name in names if not resolve(name).reads_edges]
         for place in task.places(task.runs):
@@ -74,7 +80,8 @@ def parser() -> argparse.ArgumentParser:
     add = made.add_argument
     add("--application", nargs="+", default=list(APPLICATIONS), choices=APPLICATIONS)
     add("--dataset", nargs="+", help="of those applications (default: all)")
-    add("--readout", nargs="+", default=SUITE, metavar="NAME", help=", ".join(READOUTS))
+    names = f"{', '.join(READOUTS)} (default: as planned)"
+    add("--readout", nargs="+", metavar="NAME", help=names)
     add("--runs", type=int, help="folds and seeds of each set (default: as planned)")
     add("--epochs", type=int, help="at most (default: as planned)")
     add("--quick", action="store_true", help="six readouts, one run, small sets")
@@ -107,7 +114,7 @@ def plan(args: argparse.Namespace, root: Path | None) -> Plan:
     Raises:
         ValueError: If a readout or data set is unknown, or a count below 1.
     """
-    for name in args.readout:
+    for name in args.readout or ():
         resolve(name)
     for option in ("runs", "epochs", "jobs"):
         value = getattr(args, option)
@@ -123,7 +130,7 @@ def plan(args: argparse.Namespace, root: Path | None) -> Plan:
             )
         tasks = [task for task in tasks if task.name in args.dataset]
     tasks = [limited(task, args.epochs, args.runs) for task in tasks]
-    return Plan(tasks, list(args.readout))
+    return Plan(tasks, args.readout)
 
 
 def missing(task: Task) -> str | None:

@@ -35,6 +35,8 @@ class Task:
         generated (bool): Whether a seed draws examples of its own, so that runs are
             independent, or the runs share theirs. (default: :obj:`False`)
         left_out (tuple): Readouts that are beyond memory here. (default: none)
+        long (bool): Whether runs take so long that the suite does those of the
+            readouts alone that decide. (default: :obj:`False`)
         settings (Mapping): What else a result depends on, as JSON values: sizes of
             the model, levels of a generator.
         augment (Callable, optional): Of training batches. (default: none)
@@ -51,6 +53,7 @@ class Task:
     runs: int = 10
     generated: bool = False
     left_out: tuple[str, ...] = ()
+    long: bool = False
     settings: Mapping[str, Any] = field(default_factory=dict)
     augment: Augment | None = None
 

@@ -5,12 +5,22 @@ import pytest
 from benchmarks.landscape import POINTS, task
 from benchmarks.power import assumed_deviation, main, measured_deviation, row
 from benchmarks.results import DataSet
+from benchmarks.suite import SUITE
 
 
 def runs(*accuracies):
     return {
         (0, seed): {"test_accuracy": value} for seed, value in enumerate(accuracies)
     }
+
+
+def records(seconds=1.0, **accuracies):
+    common = {"dataset": "size 1", "fold": 0, "configuration": "c", "seconds": seconds}
+    return [
+        {**common, "readout": name, "seed": seed, "test_accuracy": value}
+        for name, values in accuracies.items()
+        for seed, value in enumerate(values)
+    ]
 
 
 def test_disagreement_gives_a_deviation():
@@ -26,13 +36,20 @@ def test_deviations_are_measured_over_pairs():
 
 def test_a_row_says_whether_it_assumes():
     made = task(POINTS["size 1"])
-    assumed = row(made, None, 0.1)
-    assert assumed[:4] == ["landscape", "size 1", "8", "2000"]
+    assumed = row(made, [], 0.1)
+    assert assumed[:4] == ["landscape", "size 1", "4", "2000"]
     assert assumed[4:6] == [f"{100 * math.sqrt(0.1 / 2000):.1f}", "assumed"]
-    data = DataSet("size 1", {"a": runs(0.5, 0.6, 0.7), "b": runs(0.5, 0.5, 0.5)})
-    measured = row(made, data, 0.1)
+    measured = row(made, records(a=(0.5, 0.6, 0.7), b=(0.5, 0.5, 0.5)), 0.1)
     assert measured[4:6] == ["10.0", "measured"]
     assert float(measured[6]) > float(assumed[6])
+
+
+def test_a_row_says_how_long_it_takes():
+    made = task(POINTS["size 1"])
+    assert row(made, [], 0.1)[7] == ""
+    planned = {*SUITE} - {"sagpool"}
+    recorded = records(mean=(0.5, 0.6), max=(0.5, 0.5), seconds=900.0)
+    assert float(row(made, recorded, 0.1)[7]) == 4 * len(planned) * 0.25
 
 
 def test_prints_what_is_there(tmp_path, capsys):

@@ -9,6 +9,7 @@ from benchmarks.report import ALL, main
 
 READOUTS = ("mean", "max", "uotp", "uotp-rq0")
 COMMON = {
+    "application": "a",
     "fold": 0,
     "configuration": "c",
     "code": "v1",
@@ -26,21 +27,10 @@ def line(dataset, readout, seed, rng):
     accuracy = 0.7 + better + 0.01 * rng.normal()
     transport = {"t": [[1.0 + seed]], "r_q": [[None]]} if readout == "uotp" else {}
     return {
-        **{"application": "a", "dataset": dataset, "readout": readout, "fold": 0},
-        **{
-            "seed": seed,
-            "configuration": "c",
-            "code": "v1",
-            "torch": "2",
-            "backend": "b",
-        },
-        **{"test_accuracy": accuracy, "val_accuracy": accuracy, "num_test": 100},
-        **{"by_accuracy": {"test_accuracy": accuracy}, "test_ratio": 0.0},
-        **{
-            "readout_parameters": 3,
-            "seconds_per_epoch": 0.1,
-            "coefficients": transport,
-        },
+        **COMMON,
+        **{"dataset": dataset, "readout": readout, "seed": seed},
+        **{"test_accuracy": accuracy, "val_accuracy": accuracy},
+        **{"by_accuracy": {"test_accuracy": accuracy}, "coefficients": transport},
     }
 
 
@@ -128,6 +118,46 @@ def test_the_halves_of_the_landscape_are_told_apart(command, folder, tmp_path):
         section = text.split(f"## Landscape, for {half}\n")[1].split("\n## ")[0]
         assert f"{4 * len(names)} runs on {len(names)} data sets" in section
         assert f"results_landscape_{half}_ranks.png" in section
+
+
+def test_readouts_that_some_data_sets_have_are_beside(command, folder, tmp_path):
+    rng = np.random.default_rng(2)
+    lines = [
+        json.dumps(line(name, readout, 1, rng))
+        for name in ("bags1", "bags4")
+        for readout in ("rotp", "gmt")
+    ]
+    with (folder / "bags.jsonl").open("a") as file:
+        file.write("\n" + "\n".join(lines))
+    main(command)
+    text = (tmp_path / "docs" / "r.md").read_text()
+    first, more = text.split("More readouts, with 1 runs a data set, on bags1, bags4:")
+    assert "| rotp " not in first
+    assert "| rotp " in more.split("| data set")[0]
+    assert "results_bags_more.png" in more
+
+
+def test_what_is_in_no_plan_is_not_reported(command, folder, tmp_path):
+    rng = np.random.default_rng(3)
+    with (folder / "bags.jsonl").open("a") as file:
+        file.write("\n" + json.dumps(line("bags1", "given up", 0, rng)))
+    main(command)
+    assert "given up" not in (tmp_path / "docs" / "r.md").read_text()
+
+
+def test_mnist_bags_are_compared_by_auc(command, folder, tmp_path):
+    rng = np.random.default_rng(4)
+    lines = [
+        json.dumps({**line(f"MNIST-bags 10 x {size}", name, 0, rng), "test_auc": auc})
+        for size, auc in ((50, 0.75), (100, 0.875))
+        for name in READOUTS
+    ]
+    with (folder / "bags.jsonl").open("a") as file:
+        file.write("\n" + "\n".join(lines))
+    main(command)
+    text = (tmp_path / "docs" / "r.md").read_text()
+    area = text.split("Area under the ROC curve, in percent, at the same epochs:")[1]
+    assert "75.0 ± 0.0 |          87.5 ± 0.0 |" in area.split("| data set")[0]
 
 
 @pytest.mark.parametrize(

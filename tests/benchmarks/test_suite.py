@@ -6,6 +6,7 @@ import pytest
 
 from benchmarks import suite
 from benchmarks.execute import APPLICATIONS
+from benchmarks.readouts import DECISIVE
 from benchmarks.suite import QUICK, QUICK_DATA, SUITE, main, parse, plan
 
 POINT = "count 2:4"
@@ -92,6 +93,18 @@ def test_every_readout_sees_the_same_folds_and_seeds():
         assert len(set(places["mean"])) == task.runs
         assert ("sagpool" in places) == (task.application == "graphs")
         assert ("set-transformer" in places) == (task.name != "REDDIT-BINARY")
+
+
+def test_long_tasks_have_the_readouts_that_decide():
+    planned = plan(parse([]), None)
+    for task in planned.tasks:
+        found = {key.readout for key in planned.keys(task)}
+        assert found == {*DECISIVE} if task.long else found > {*DECISIVE}
+    assert {task.name for task in planned.tasks if task.long} == {
+        *("NCI1", "REDDIT-BINARY", "CIFAR-10 subset"),
+        *(f"MNIST-bags {size}" for size in ("10 x 100", "10 x 200", "50 x 50")),
+        "MNIST-bags 100 x 50",
+    }
 
 
 @pytest.mark.parametrize(

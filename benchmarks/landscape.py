@@ -187,40 +187,56 @@ def _data(point: Point, seed: int) -> SetExamples:
 
 
 # Shifts of rarer witnesses are larger, so that no point is beyond all readouts.
-POINTS = {
-    point.name: point
-    for point in (
-        Point("witness 0%", partial(witness, rate=0.0, shift=5.0)),
-        Point("witness 10%", partial(witness, rate=0.1, shift=4.0)),
-        Point("witness 30%", partial(witness, rate=0.3, shift=1.6)),
-        Point("witness 100%", partial(witness, rate=1.0, shift=0.6)),
-        Point("count 2:4", partial(count, few=2, many=4)),
-        Point("count 2:6", partial(count, few=2, many=6)),
-        Point("count 3:5", partial(count, few=3, many=5)),
-        Point("proportion 0.15:0.3", partial(proportion, low=0.15, high=0.3)),
-        Point("proportion 0.05:0.15", partial(proportion, low=0.05, high=0.15)),
-        Point("proportion 0.4:0.6", partial(proportion, low=0.4, high=0.6)),
-        Point("majority 0.1", partial(majority, margin=0.1)),
-        Point("majority 0.05", partial(majority, margin=0.05)),
-        Point("outlier 0.08x12.0", partial(outlier, share=0.08, norm=12.0, shift=0.7)),
-        Point("outlier 0.08x3.0", partial(outlier, share=0.08, norm=3.0, shift=0.7)),
-        Point("outlier 0.3x12.0", partial(outlier, share=0.3, norm=12.0, shift=0.7)),
-        Point("outlier 0.02x50.0", partial(outlier, share=0.02, norm=50.0, shift=0.7)),
-        Point("duplicates 8.0", partial(duplicates, copies=8.0), (6, 20)),
-        Point("duplicates 2.0", partial(duplicates, copies=2.0), (6, 20)),
-        Point("distinct 3:6", partial(distinct, few=3, many=6)),
-        Point("distinct 4:5", partial(distinct, few=4, many=5)),
-        Point("conjunction 2", partial(conjunction, cues=2)),
-        Point("conjunction 4", partial(conjunction, cues=4)),
-        Point("size 1", partial(witness, rate=0.2, shift=2.2), (1, 1)),
-        Point("size 10", partial(witness, rate=0.2, shift=2.2), (10, 10)),
-        Point("size 100", partial(witness, rate=0.2, shift=2.2), (100, 100), 400),
-        Point("size 1000", partial(witness, rate=0.2, shift=2.2), (1000, 1000), 120),
-    )
-}
-# Ideas are tried on every other point, and confirmed once on the rest.
-DEVELOPMENT = list(POINTS)[::2]
-CONFIRMATION = list(POINTS)[1::2]
+_FIRST = (
+    Point("witness 0%", partial(witness, rate=0.0, shift=5.0)),
+    Point("witness 10%", partial(witness, rate=0.1, shift=4.0)),
+    Point("witness 30%", partial(witness, rate=0.3, shift=1.6)),
+    Point("witness 100%", partial(witness, rate=1.0, shift=0.6)),
+    Point("count 2:4", partial(count, few=2, many=4)),
+    Point("count 2:6", partial(count, few=2, many=6)),
+    Point("count 3:5", partial(count, few=3, many=5)),
+    Point("proportion 0.15:0.3", partial(proportion, low=0.15, high=0.3)),
+    Point("proportion 0.05:0.15", partial(proportion, low=0.05, high=0.15)),
+    Point("proportion 0.4:0.6", partial(proportion, low=0.4, high=0.6)),
+    Point("majority 0.1", partial(majority, margin=0.1)),
+    Point("majority 0.05", partial(majority, margin=0.05)),
+    Point("outlier 0.08x12.0", partial(outlier, share=0.08, norm=12.0, shift=0.7)),
+    Point("outlier 0.08x3.0", partial(outlier, share=0.08, norm=3.0, shift=0.7)),
+    Point("outlier 0.3x12.0", partial(outlier, share=0.3, norm=12.0, shift=0.7)),
+    Point("outlier 0.02x50.0", partial(outlier, share=0.02, norm=50.0, shift=0.7)),
+    Point("duplicates 8.0", partial(duplicates, copies=8.0), (6, 20)),
+    Point("duplicates 2.0", partial(duplicates, copies=2.0), (6, 20)),
+    Point("distinct 3:6", partial(distinct, few=3, many=6)),
+    Point("distinct 4:5", partial(distinct, few=4, many=5)),
+    Point("conjunction 2", partial(conjunction, cues=2)),
+    Point("conjunction 4", partial(conjunction, cues=4)),
+    Point("size 1", partial(witness, rate=0.2, shift=2.2), (1, 1)),
+    Point("size 10", partial(witness, rate=0.2, shift=2.2), (10, 10)),
+    Point("size 100", partial(witness, rate=0.2, shift=2.2), (100, 100), 400),
+    Point("size 1000", partial(witness, rate=0.2, shift=2.2), (1000, 1000), 120),
+)
+# Between and beyond the levels above: laid out when the layer had been chosen.
+_LATER = (
+    Point("witness 3%", partial(witness, rate=0.03, shift=4.5)),
+    Point("witness 60%", partial(witness, rate=0.6, shift=0.9)),
+    Point("count 1:3", partial(count, few=1, many=3)),
+    Point("count 4:7", partial(count, few=4, many=7)),
+    Point("proportion 0.25:0.45", partial(proportion, low=0.25, high=0.45)),
+    Point("proportion 0.6:0.8", partial(proportion, low=0.6, high=0.8)),
+    Point("majority 0.07", partial(majority, margin=0.07)),
+    Point("outlier 0.04x25.0", partial(outlier, share=0.04, norm=25.0, shift=0.7)),
+    Point("outlier 0.15x6.0", partial(outlier, share=0.15, norm=6.0, shift=0.7)),
+    Point("duplicates 4.0", partial(duplicates, copies=4.0), (6, 20)),
+    Point("distinct 2:5", partial(distinct, few=2, many=5)),
+    Point("conjunction 3", partial(conjunction, cues=3)),
+    Point("size 3", partial(witness, rate=0.2, shift=2.2), (3, 3)),
+    Point("size 30", partial(witness, rate=0.2, shift=2.2), (30, 30)),
+)
+POINTS = {point.name: point for point in (*_FIRST, *_LATER)}
+# Ideas are tried on every other point of the first; the others confirm.
+DEVELOPMENT = [point.name for point in _FIRST[::2]]
+CONFIRMATION = [point.name for point in _FIRST[1::2]]
+SECOND_CONFIRMATION = [point.name for point in _LATER]
 
 
 def _model(examples: SetExamples, readout: Readout) -> SetClassifier:

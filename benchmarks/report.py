@@ -36,9 +36,10 @@ NOTES = "notes.md"
 ALL = "all data sets"
 # The layer with heads that start apart, and with one.
 OURS = ("uotp-spread", "uotp")
-HALVES = {
+PARTS = {
     "development": landscape.DEVELOPMENT,
     "confirmation": landscape.CONFIRMATION,
+    "second confirmation": landscape.SECOND_CONFIRMATION,
 }
 # What ours must beat: four conventional readouts, itself without transport, and
 # conventional ones side by side.
@@ -124,16 +125,16 @@ def tested(sets: Sequence[DataSet], ours: str) -> dict[str, Comparison]:
     return wilcoxon(table(sets, [ours, *rivals], by_loss), ours, rivals)
 
 
-def halves(name: str, sets: list[DataSet]) -> dict[str, list[DataSet]]:
-    r"""The landscape's two halves, each an application; any other as it is.
+def parted(name: str, sets: list[DataSet]) -> dict[str, list[DataSet]]:
+    r"""The landscape's parts, each an application; any other as it is.
 
     What has no data set is left out.
     """
     found = {name: sets}
     if name == "landscape":
         found = {
-            f"landscape, for {half}": [data for data in sets if data.name in points]
-            for half, points in HALVES.items()
+            f"landscape: {part}": [data for data in sets if data.name in points]
+            for part, points in PARTS.items()
         }
     return {part: sets for part, sets in found.items() if sets}
 
@@ -141,10 +142,10 @@ def halves(name: str, sets: list[DataSet]) -> dict[str, list[DataSet]]:
 def applications(
     name: str, records: Sequence[Record], ours: list[str]
 ) -> list[Application]:
-    r"""An application, or its halves, each with its :func:`wider` data sets."""
-    every = halves(name, arrange(records, shared))
+    r"""An application, or its parts, each with its :func:`wider` data sets."""
+    every = parted(name, arrange(records, shared))
     found = []
-    for part, sets in halves(name, arrange(records)).items():
+    for part, sets in parted(name, arrange(records)).items():
         made = Application(part, sets, ours, [*CONVENTIONAL])
         found.append(replace(made, wider=wider(made, every.get(part, []))))
     return found

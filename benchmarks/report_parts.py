@@ -163,7 +163,7 @@ class Application:
 
     @property
     def _short(self) -> str:
-        return self.name.replace(", for ", "_")
+        return self.name.replace(": ", "_").replace(" ", "_")
 
     def _pictures(self, images: Path) -> list[Block]:
         if len(self.sets) < 2:

@@ -5,7 +5,14 @@ import pytest
 import torch
 
 from benchmarks import landscape
-from benchmarks.landscape import CONFIRMATION, DEVELOPMENT, POINTS, World, task
+from benchmarks.landscape import (
+    CONFIRMATION,
+    DEVELOPMENT,
+    POINTS,
+    SECOND_CONFIRMATION,
+    World,
+    task,
+)
 
 
 @pytest.fixture
@@ -109,11 +116,12 @@ def test_conjunctions_miss_one_cue(y, kinds):
     assert (found < 4).sum() == 4
 
 
-def test_halves_hold_every_point_once():
-    assert sorted(DEVELOPMENT + CONFIRMATION) == sorted(POINTS)
+def test_parts_hold_every_point_once():
+    parts = (DEVELOPMENT, CONFIRMATION, SECOND_CONFIRMATION)
+    assert sorted(name for part in parts for name in part) == sorted(POINTS)
     families = {name.split()[0] for name in POINTS}
-    for half in (DEVELOPMENT, CONFIRMATION):
-        assert {name.split()[0] for name in half} == families
+    for part in parts:
+        assert {name.split()[0] for name in part} == families
 
 
 def test_test_sets_are_the_last_half_and_more():

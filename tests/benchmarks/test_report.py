@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
-from benchmarks.landscape import CONFIRMATION, DEVELOPMENT
+from benchmarks.landscape import CONFIRMATION, DEVELOPMENT, SECOND_CONFIRMATION
 from benchmarks.report import ALL, main
 
 READOUTS = ("mean", "max", "uotp", "uotp-rq0")
@@ -102,22 +102,26 @@ def test_another_readout_can_be_judged(command, folder):
     assert against == {"max": {"mean"}, "uotp": {"mean", "max", "uotp-rq0"}}
 
 
-def test_the_halves_of_the_landscape_are_told_apart(command, folder, tmp_path):
+def test_the_parts_of_the_landscape_are_told_apart(command, folder, tmp_path):
     rng = np.random.default_rng(1)
-    points = {"development": DEVELOPMENT[:6], "confirmation": CONFIRMATION[:7]}
+    points = {
+        "development": DEVELOPMENT[:6],
+        "confirmation": CONFIRMATION[:7],
+        "second confirmation": SECOND_CONFIRMATION[:5],
+    }
     lines = [
         json.dumps(line(name, readout, 0, rng))
-        for half in points.values()
-        for name in half
+        for names in points.values()
+        for name in names
         for readout in READOUTS
     ]
     (folder / "landscape.jsonl").write_text("\n".join(lines))
     main(command)
     text = (tmp_path / "docs" / "r.md").read_text()
-    for half, names in points.items():
-        section = text.split(f"## Landscape, for {half}\n")[1].split("\n## ")[0]
+    for part, names in points.items():
+        section = text.split(f"## Landscape: {part}\n")[1].split("\n## ")[0]
         assert f"{4 * len(names)} runs on {len(names)} data sets" in section
-        assert f"results_landscape_{half}_ranks.png" in section
+        assert f"results_landscape_{part.replace(' ', '_')}_ranks.png" in section
 
 
 def test_readouts_that_some_data_sets_have_are_beside(command, folder, tmp_path):

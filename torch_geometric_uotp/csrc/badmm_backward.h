@@ -49,7 +49,6 @@ template <class S, class T, bool quadratic> class BadmmBackwardSet {
   enum Sum { kTotal, kSlack, kSlackEta, kT, kRho, kSums };
   int64_t part() const { return 2 * rows_.padded + kSums * W<T>; }
   T* sum_of(T* part, Sum which) const { return part + 2 * rows_.padded + which * W<T>; }
-  static void add(T* to, Vec<T> value) { store(to, load(to) + value); }
 
   void start() {
     of_.start();
@@ -153,7 +152,7 @@ template <class S, class T, bool quadratic> class BadmmBackwardSet {
     const T rho = step.rho, theta = step.theta;
     for_columns<T>(rows_.padded, [&](int64_t at, int) {
       const Vec<T> mu = load(of_.channels.at(of_.channels.mu, k) + at);
-      Vec<T> sum = load(part + at), of_total = load(part + rows_.padded + at);
+      Vec<T> sum{}, of_total{};
       for (int i = 0; i < block.count; ++i) {
         const int64_t place = i * rows_.padded + at;
         const Vec<T> p = load(pi + place) * mu, omega = load(omegas + place), s = omega * eta[i];
@@ -161,7 +160,7 @@ template <class S, class T, bool quadratic> class BadmmBackwardSet {
         sum += p * (quadratic ? pull - inverse * d_k : pull) + theta * d_k;
         of_total += quadratic ? s - inverse * p * s : theta * s;
       }
-      store(part + at, sum), store(part + rows_.padded + at, of_total);
+      add(part + at, sum), add(part + rows_.padded + at, of_total);
     });
   }
 

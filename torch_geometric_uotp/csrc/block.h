@@ -105,14 +105,13 @@ template <class T, class F> inline void for_panels(int64_t padded, F f) {
   for (; column < padded; column += W<T>) f(std::integral_constant<int, 1>{}, column);
 }
 
-// to += sum over rows of tile x weight
+// to += sum over rows of tile x weight. The rows are added up first: one running sum over all blocks rounds equal terms the same way every time.
 template <class T> inline void column_products(const T* tile, int count, int64_t padded, const T* weight, T* to) {
   for_panels<T>(padded, [&](auto vectors, int64_t column) {
-    Vec<T> total[vectors];
-    for (int v = 0; v < vectors; ++v) total[v] = load(to + column + v * W<T>);
+    Vec<T> total[vectors] = {};
     for (int i = 0; i < count; ++i)
       for (int v = 0; v < vectors; ++v) total[v] += load(tile + i * padded + column + v * W<T>) * weight[i];
-    for (int v = 0; v < vectors; ++v) store(to + column + v * W<T>, total[v]);
+    for (int v = 0; v < vectors; ++v) add(to + column + v * W<T>, total[v]);
   });
 }
 

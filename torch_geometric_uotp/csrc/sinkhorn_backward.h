@@ -101,7 +101,7 @@ template <class S, class T> class SinkhornBackwardSet {
     node_prior(problem_.batch, block, log_q0);
     const T r_q = coefficient(problem_.r_q, step);
     T *betas = beta_ + slot(step) * nodes_ + block.first, *b_adjoint = b_adjoint_ + slot(step) * nodes_ + block.first;
-    Vec<T> d_r_q = load(part + rows_.padded), total = load(part + rows_.padded + W<T>);
+    Vec<T> d_r_q{}, total{};
     for (int i = 0; i < block.count; i += W<T>) {
       const Vec<T> row_sum = load(row[0].value + i), slack = load(log_q0.value + i) - log<T>(row_sum), beta = exp<T>(r_q * slack);
       const Vec<T> d_b = beta * load(row[1].value + i);
@@ -110,7 +110,7 @@ template <class S, class T> class SinkhornBackwardSet {
       d_r_q += there ? d_b * slack : Vec<T>{}, total += there ? d_b : Vec<T>{};
       store(betas + i, beta), store(b_adjoint + i, there ? -r_q * d_b / row_sum : Vec<T>{}), store(row[1].value + i, d_b);
     }
-    store(part + rows_.padded, d_r_q), store(part + rows_.padded + W<T>, total);
+    add(part + rows_.padded, d_r_q), add(part + rows_.padded + W<T>, total);
     if (io_.d_log_q0)
       for (int i = 0; i < block.count; ++i) io_.d_log_q0[block.node(i)] += r_q * row[1][i];
     if (step) column_products(e, block.count, rows_.padded, b_adjoint, part);
@@ -140,7 +140,7 @@ template <class S, class T> class SinkhornBackwardSet {
 
   template <bool output> UOTP_FLATTEN void write_rows(int64_t step, const Block<S, T>& block, const T* e, const T* g, T* part) {
     const T t = coefficient(problem_.t, step), *beta = beta_ + block.first;
-    Vec<T> d_t = load(part + rows_.padded + 2 * W<T>);
+    Vec<T> d_t{};
     for (int i = 0; i < block.count; ++i) {
       const S *x = block.row(problem_.batch.scores, i), *value = block.row(values(), i), *ahead = rows_.row_ahead(io_.d_scores, block.first + i);
       Vec<T> of_row{};
@@ -159,7 +159,7 @@ template <class S, class T> class SinkhornBackwardSet {
       });
       d_t += of_row;
     }
-    store(part + rows_.padded + 2 * W<T>, d_t);
+    add(part + rows_.padded + 2 * W<T>, d_t);
   }
 
   // Gathers the chunks: (1) and the coefficients.

@@ -193,12 +193,12 @@ template <class S, class T> class SinkhornForwardSet {
   UOTP_FLATTEN void add_moments(const Block<S, T>& block, const T* e, const PerNode<T>& beta, T* column) {
     const S* values = problem_.batch.values ? problem_.batch.values : problem_.batch.scores;
     for_columns<T>(rows_.width, [&](int64_t at, int lanes) {
-      Vec<T> mass = load(column + at), moment = load(column + rows_.padded + at);
+      Vec<T> mass{}, moment{};
       for (int i = 0; i < block.count; ++i) {
         const Vec<T> weight = load(e + i * rows_.padded + at) * beta[i];
         mass += weight, moment += weight * load(block.row(values, i) + at, lanes);
       }
-      store(column + at, mass), store(column + rows_.padded + at, moment);
+      add(column + at, mass), add(column + rows_.padded + at, moment);
     });
   }
 

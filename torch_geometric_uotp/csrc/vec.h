@@ -119,6 +119,7 @@ template <class T> inline void store(T* to, Vec<T> vector, int count = W<T>) {
   if (count == W<T>) store_whole(to, vector);
   else store_part(to, vector, count);
 }
+template <class T> inline void add(T* to, Vec<T> vector) { store(to, load(to) + vector); }
 
 // ---- half formats: read and written directly, computed in float
 

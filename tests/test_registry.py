@@ -121,9 +121,13 @@ def test_other_layers_in_graphgym(pooling: str, layer: type) -> None:
 def test_in_graphgym_beside_its_own_poolings() -> None:
     pytest.importorskip("yacs", reason="GraphGym needs yacs")
     import torch_geometric.graphgym.register as graphgym
+    from torch_geometric.graphgym.config import cfg
 
     assert "uotp" in graphgym.pooling_dict
     assert callable(graphgym.pooling_dict["mean"])
+    assert {"uotp", "mean"} <= {*graphgym.pooling_dict}
+    cfg.gnn.dim_inner = 8
+    assert isinstance(graphgym.pooling_dict.get("uotp"), UOTPAggregation)
     graphgym.register_pooling("another", torch.nn.Identity())
     assert "another" in graphgym.pooling_dict
     del graphgym.pooling_dict["another"]

@@ -96,7 +96,7 @@ def test_index_and_ptr_describe_the_same_layout() -> None:
         ({"index": torch.tensor([0.0, 1.0, 2.0])}, "integers .*float32"),
         ({"index": torch.zeros(3, 1, dtype=torch.long)}, r"vector .*\(3, 1\)"),
         ({"ptr": torch.tensor([1, 2, 2, 3])}, "start at 0 .got 1"),
-        ({"ptr": torch.tensor([0, 2, 1, 3])}, r"not decrease .got \[0, 2, 1, 3\]"),
+        ({"ptr": torch.tensor([0, 2, 1, 3])}, "not decrease .got 1 after 2, at 2"),
         ({"ptr": torch.tensor([0, 1, 2, 4])}, "number of nodes, 3 .got 4"),
         ({"ptr": torch.tensor([0, 1, 2, 2])}, "number of nodes, 3 .got 2"),
         ({"ptr": torch.tensor([], dtype=torch.long)}, "at least one boundary"),

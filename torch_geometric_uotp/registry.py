@@ -2,7 +2,8 @@ r"""Registration with PyTorch Geometric, so that layers are found by name."""
 
 import importlib.util
 import warnings
-from collections.abc import Callable
+from collections import UserDict
+from dataclasses import dataclass
 from typing import Any
 
 import torch_geometric.nn.aggr
@@ -21,27 +22,30 @@ LAYERS: dict[str, type[Aggregation]] = {
 }
 
 
-class PoolingFactories(dict[str, Any]):
-    """GraphGym's registry of poolings, with entries that are made when read.
+@dataclass(frozen=True)
+class Factory:
+    """A layer of the configured width, to be made when it is read."""
+
+    layer: type[Aggregation]
+
+    def make(self) -> Aggregation:
+        """Make one; GraphGym has been configured by then."""
+        from torch_geometric.graphgym.config import cfg
+
+        return self.layer(cfg.gnn.dim_inner)
+
+
+class Poolings(UserDict[str, Any]):
+    """GraphGym's registry of poolings, with layers that are made when read.
 
     GraphGym stores what it reads as an attribute of the model's head and calls
     it with (x, batch). A layer registered as such would be one and the same in
     every model of a process; here each model gets its own.
     """
 
-    def __init__(
-        self, poolings: dict[str, Any], factories: dict[str, Callable[[], Aggregation]]
-    ) -> None:
-        super().__init__(poolings)
-        self.factories = factories
-
-    def __contains__(self, name: object) -> bool:
-        return name in self.factories or super().__contains__(name)
-
     def __getitem__(self, name: str) -> Any:
-        if name in self.factories:
-            return self.factories[name]()
-        return super().__getitem__(name)
+        value = super().__getitem__(name)
+        return value.make() if isinstance(value, Factory) else value
 
 
 def register() -> None:
@@ -62,16 +66,7 @@ def _register_with_graphgym() -> None:
         warnings.simplefilter("ignore")
         import torch_geometric.graphgym.register as graphgym
 
-    if isinstance(graphgym.pooling_dict, PoolingFactories):
+    if isinstance(graphgym.pooling_dict, Poolings):
         return
-    factories = {name: _configured(layer) for name, layer in LAYERS.items()}
-    graphgym.pooling_dict = PoolingFactories(graphgym.pooling_dict, factories)
-
-
-def _configured(layer: type[Aggregation]) -> Callable[[], Aggregation]:
-    def make() -> Aggregation:
-        from torch_geometric.graphgym.config import cfg
-
-        return layer(cfg.gnn.dim_inner)
-
-    return make
+    layers = {name: Factory(layer) for name, layer in LAYERS.items()}
+    graphgym.pooling_dict = Poolings(graphgym.pooling_dict | layers)

@@ -211,8 +211,13 @@ def _check_boundaries(ptr: Tensor, num_nodes: int) -> None:
     first, last = int(ptr[0]), int(ptr[-1])
     if first != 0:
         raise ValueError(f"'ptr' must start at 0 (got {first})")
-    if bool((ptr[1:] < ptr[:-1]).any()):
-        raise ValueError(f"'ptr' must not decrease (got {ptr.tolist()})")
+    decreases = ptr[1:] < ptr[:-1]
+    if bool(decreases.any()):
+        place = int(decreases.int().argmax())
+        before, after = ptr[place : place + 2].tolist()
+        raise ValueError(
+            f"'ptr' must not decrease (got {after} after {before}, at {place + 1})"
+        )
     if last != num_nodes:
         raise ValueError(
             f"'ptr' must end at the number of nodes, {num_nodes} (got {last})"

@@ -6,12 +6,10 @@ import torch
 from torch import Tensor
 from torch.nn import (
     AdaptiveAvgPool2d,
-    BatchNorm2d,
     Conv2d,
     Dropout,
     Flatten,
     Linear,
-    MaxPool2d,
     Module,
     ModuleList,
     Sequential,
@@ -34,6 +32,7 @@ from torch_geometric.nn.aggr import (
     SumAggregation,
 )
 
+from tests.residual import ResNet, torchvision_resnet
 from torch_geometric_uotp import (
     GlobalPool,
     UOTPAggregation,
@@ -231,50 +230,18 @@ def test_the_pooling_of_a_convolutional_network() -> None:
     torch.testing.assert_close(model(x), before, rtol=1e-6, atol=1e-6)
 
 
-class ResidualBlock(Module):
-    def __init__(self, channels: int, out: int, stride: int) -> None:
-        super().__init__()
-        self.conv1 = Conv2d(channels, out, 3, stride, padding=1, bias=False)
-        self.bn1 = BatchNorm2d(out)
-        self.conv2 = Conv2d(out, out, 3, padding=1, bias=False)
-        self.bn2 = BatchNorm2d(out)
-        self.downsample = Sequential(
-            Conv2d(channels, out, 1, stride, bias=False), BatchNorm2d(out)
-        )
-
-    def forward(self, x: Tensor) -> Tensor:
-        residual = self.bn2(self.conv2(self.bn1(self.conv1(x)).relu()))
-        return (residual + self.downsample(x)).relu()
-
-
-class ResidualNetwork(Module):
-    """Laid out and named as torchvision's are."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.conv1 = Conv2d(3, 8, 7, 2, padding=3, bias=False)
-        self.maxpool = MaxPool2d(3, 2, padding=1)
-        self.layer1 = Sequential(ResidualBlock(8, 8, 1), ResidualBlock(8, 8, 1))
-        self.layer2 = Sequential(ResidualBlock(8, 16, 2), ResidualBlock(16, 16, 1))
-        self.avgpool = AdaptiveAvgPool2d((1, 1))
-        self.fc = Linear(16, 5)
-
-    def forward(self, x: Tensor) -> Tensor:
-        x = self.layer2(self.layer1(self.maxpool(self.conv1(x))))
-        return self.fc(torch.flatten(self.avgpool(x), 1))
-
-
-def test_the_readout_of_a_residual_network() -> None:
-    model, x = ResidualNetwork(), torch.randn(4, 3, 16, 16)
-    statistics = copy.deepcopy(dict(model.named_buffers()))
-    weights = model.state_dict()
-    layers = swap_readout(model, (x,), solver="badmm")
-    assert set(layers) == {"avgpool"}
-    assert layers["avgpool"].readout.channels == 16
-    assert all(model.get_buffer(n).equal(b) for n, b in statistics.items())
-    other = ResidualNetwork()
-    other.load_state_dict(weights)
-    torch.testing.assert_close(model(x), other(x), rtol=1e-5, atol=1e-5)
+@pytest.mark.parametrize("make", [ResNet, torchvision_resnet])
+@pytest.mark.parametrize("solver", ["sinkhorn", "badmm"])
+def test_the_readout_of_a_residual_network(make: Callable[[], Module], solver) -> None:
+    model, x = make(), torch.randn(4, 3, 16, 16)
+    before = copy.deepcopy(model)
+    layers = swap_readout(model, (x,), solver=solver)
+    assert {path: layer.readout.channels for path, layer in layers.items()} == {
+        "avgpool": model.fc.in_features
+    }
+    statistics = dict(model.named_buffers())
+    assert all(statistics[name].equal(b) for name, b in before.named_buffers())
+    torch.testing.assert_close(model(x), before(x), rtol=1e-5, atol=1e-5)
     model(x).square().sum().backward()
     assert all(p.grad is not None for p in model.parameters())
 

@@ -3,9 +3,9 @@ import math
 
 import pytest
 import torch
-from torch_geometric.nn import global_max_pool, global_mean_pool
+from torch_geometric.nn import global_add_pool, global_max_pool, global_mean_pool
 
-from torch_geometric_uotp import UOTPAggregation, uotp_pool
+from torch_geometric_uotp import UOTPAggregation, ops, uotp_pool
 
 INF = math.inf
 BATCH = torch.tensor([2, 0, 0, 2, 4, 0, 2, 2, 1, 2])
@@ -53,6 +53,22 @@ def test_pools_as_pyg_does(
             torch.autograd.grad(out, x, direction)[0] for out in (found, expected)
         ]
         torch.testing.assert_close(*gradients)
+
+
+@SOLVERS
+@pytest.mark.parametrize("backend", ["portable", "native"])
+@pytest.mark.parametrize("shape", [(0,), (0, 4), (2, 0, 4), (2, 3, 0, 4)])
+def test_there_may_be_no_nodes(
+    shape: tuple[int, ...], backend: str, solver: dict, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if backend == "native" and not ops.AVAILABLE:
+        pytest.skip("the library is not built")
+    monkeypatch.setattr(ops, "AVAILABLE", backend == "native")
+    x = torch.randn(shape, requires_grad=True)
+    for batch, size in ((BATCH[:0], 3), (BATCH[:0], None), (None, None)):
+        found = uotp_pool(x, batch, size, **solver)
+        torch.testing.assert_close(found, global_add_pool(x, batch, size))
+        found.sum().backward()
 
 
 @SOLVERS

@@ -8,12 +8,12 @@ INDEX = torch.tensor([0, 0, 2, 2, 2])
 
 
 @pytest.mark.parametrize("function", FUNCTIONS)
-@pytest.mark.parametrize("lead", [(), (3,)])
+@pytest.mark.parametrize("shape", [(5,), (5, 4), (3, 5, 4)])
 @pytest.mark.parametrize(
     ("batch", "size"), [(INDEX, None), (INDEX, 4), (None, None)], ids=str
 )
-def test_is_called_as_the_function_is(function, lead, batch, size) -> None:
-    x = torch.randn(*lead, 5, 4)
+def test_is_called_as_the_function_is(function, shape, batch, size) -> None:
+    x = torch.randn(shape)
     found = GlobalPool(FUNCTIONS[function])(x, batch, size)
     torch.testing.assert_close(found, function(x, batch, size))
 

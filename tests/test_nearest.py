@@ -1,9 +1,13 @@
 import pytest
 import torch
-from torch.nn import Linear
-from torch_geometric.nn.aggr import MeanAggregation, SoftmaxAggregation
+from torch.nn import BatchNorm1d, Dropout, Linear, Sequential
+from torch_geometric.nn.aggr import Aggregation, MeanAggregation, SoftmaxAggregation
 
-from torch_geometric_uotp import UOTPAggregation, nearest_pooling
+from torch_geometric_uotp import (
+    HierarchicalUOTPAggregation,
+    UOTPAggregation,
+    nearest_pooling,
+)
 
 INDEX = torch.arange(20).repeat_interleave(torch.arange(1, 21))
 
@@ -69,3 +73,25 @@ def test_heads_are_told_apart() -> None:
 def test_an_output_of_zero_has_finite_distances() -> None:
     found = nearest_pooling(UOTPAggregation(6), torch.zeros(4, 6))
     assert set(found.values()) == {0.0}
+
+
+def test_the_layer_is_looked_at_in_evaluation_mode() -> None:
+    gate = Sequential(BatchNorm1d(6), Dropout(), Linear(6, 1))
+    layer, x = UOTPAggregation(6, node_prior=gate), nodes()
+    gate[1].eval()
+    assert nearest_pooling(layer, x, INDEX) == nearest_pooling(layer.eval(), x, INDEX)
+    assert gate[0].num_batches_tracked == 0
+
+
+def test_modes_are_given_back() -> None:
+    gate = Sequential(Dropout().eval(), Linear(6, 1))
+    layer = UOTPAggregation(6, node_prior=gate)
+    before = [module.training for module in layer.modules()]
+    nearest_pooling(layer, nodes(), INDEX)
+    assert [module.training for module in layer.modules()] == before
+
+
+@pytest.mark.parametrize("layer", [HierarchicalUOTPAggregation(6), MeanAggregation()])
+def test_refuses_other_layers(layer: Aggregation) -> None:
+    with pytest.raises(ValueError, match=r"be a UOTPAggregation \(got"):
+        nearest_pooling(layer, nodes(), INDEX)

@@ -7,6 +7,7 @@ from torch import Tensor
 from torch.nn import (
     AdaptiveAvgPool2d,
     Conv2d,
+    Dropout,
     Flatten,
     Linear,
     Module,
@@ -31,6 +32,7 @@ from torch_geometric.nn.aggr import (
     SumAggregation,
 )
 
+from tests.residual import ResNet, torchvision_resnet
 from torch_geometric_uotp import (
     GlobalPool,
     UOTPAggregation,
@@ -111,6 +113,31 @@ def test_a_swapped_readout_leaves_the_limit_it_starts_at(name: str) -> None:
     assert (sign * change > 0.01).all()
 
 
+class Energy(Module):
+    """A sum of one number a node."""
+
+    def __init__(self, readout: Callable[..., Tensor]) -> None:
+        super().__init__()
+        self.energy = Linear(5, 1)
+        self.readout = readout
+
+    def forward(self, x: Tensor, edge_index: Tensor, batch: Tensor | None) -> Tensor:
+        return self.readout(self.energy(x).squeeze(-1), batch)
+
+
+@pytest.mark.parametrize("arguments", [{"inputs": INPUTS}, {"channels": 1}])
+@pytest.mark.parametrize(
+    "readout", [global_add_pool, global_mean_pool, global_max_pool, GlobalPool("sum")]
+)
+def test_nodes_may_have_one_number_each(readout, arguments: dict) -> None:
+    model = Energy(copy.deepcopy(readout))
+    batches = (INPUTS, (*INPUTS[:2], None))
+    before = [model(*batch) for batch in batches]
+    swap_readout(model, **arguments)
+    after = [model(*batch) for batch in batches]
+    torch.testing.assert_close(after, before, rtol=1e-6, atol=1e-6)
+
+
 @pytest.mark.parametrize("members", [["mean", "std", "max"], ["sum"], ["var", "mean"]])
 @pytest.mark.parametrize("mode", ["cat", "sum"])
 def test_members_of_a_multi_aggregation(members: list[str], mode: str) -> None:
@@ -180,6 +207,20 @@ def test_modes_devices_and_types_are_kept() -> None:
     assert {parameter.device.type for parameter in layer.parameters()} == {"meta"}
 
 
+@pytest.mark.parametrize("name", ["mean", "global_mean_pool"])
+def test_a_model_in_evaluation_mode_stays_in_it(name: str) -> None:
+    model = Classifier(READOUTS[name]()).eval()
+    swap_readout(model, INPUTS)
+    assert not any(module.training for module in model.modules())
+
+
+def test_modes_inside_of_a_gate_are_kept() -> None:
+    gate = Sequential(Linear(8, 4), Dropout().eval(), Linear(4, 1))
+    model = Classifier(AttentionalAggregation(gate))
+    swap_readout(model, channels=8)
+    assert [module.training for module in gate.modules()] == [True, True, False, True]
+
+
 def test_the_pooling_of_a_convolutional_network() -> None:
     model = Sequential(Conv2d(3, 8, 3), AdaptiveAvgPool2d(1), Flatten(), Linear(8, 2))
     x = torch.randn(2, 3, 9, 7)
@@ -187,6 +228,22 @@ def test_the_pooling_of_a_convolutional_network() -> None:
     layers = swap_readout(model, (x,))
     assert isinstance(layers["1"], UOTPPool2d)
     torch.testing.assert_close(model(x), before, rtol=1e-6, atol=1e-6)
+
+
+@pytest.mark.parametrize("make", [ResNet, torchvision_resnet])
+@pytest.mark.parametrize("solver", ["sinkhorn", "badmm"])
+def test_the_readout_of_a_residual_network(make: Callable[[], Module], solver) -> None:
+    model, x = make(), torch.randn(4, 3, 16, 16)
+    before = copy.deepcopy(model)
+    layers = swap_readout(model, (x,), solver=solver)
+    assert {path: layer.readout.channels for path, layer in layers.items()} == {
+        "avgpool": model.fc.in_features
+    }
+    statistics = dict(model.named_buffers())
+    assert all(statistics[name].equal(b) for name, b in before.named_buffers())
+    torch.testing.assert_close(model(x), before(x), rtol=1e-5, atol=1e-5)
+    model(x).square().sum().backward()
+    assert all(p.grad is not None for p in model.parameters())
 
 
 def test_a_new_type_can_be_registered(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -203,6 +260,14 @@ def test_a_new_type_can_be_registered(monkeypatch: pytest.MonkeyPatch) -> None:
     inputs = {"x": x, "edge_index": edge_index, "batch": batch}
     (layer,) = swap_readout(model, inputs).values()
     assert layer.channels == 8
+
+
+class Twice(Classifier):
+    """What a shared readout makes of the nodes before and after a layer."""
+
+    def forward(self, x: Tensor, edge_index: Tensor, batch: Tensor) -> Tensor:
+        read = [self.readout(nodes, batch) for nodes in (x, self.conv(x, edge_index))]
+        return self.head(torch.cat(read, -1))
 
 
 class Unused(Classifier):
@@ -226,6 +291,19 @@ class Unused(Classifier):
         ),
         (Classifier(MedianAggregation()), {"channels": 8}, "got Median"),
         (Linear(2, 2), {"channels": 8}, "got none"),
+        *(
+            (
+                Twice(readout, width=13),
+                {"inputs": INPUTS},
+                "'readout.*' must read one number of channels .got 5 and 8.",
+            )
+            for readout in (MeanAggregation(), global_add_pool)
+        ),
+        (
+            Classifier(global_max_pool),
+            {"inputs": INPUTS, "alpha0": 1.0},
+            "'readout.aggr': 'alpha0' must be left out",
+        ),
         (Unused(MeanAggregation()), {"inputs": INPUTS}, "'readout' was not called"),
         (
             Classifier(SoftmaxAggregation(-1.0)),
@@ -239,3 +317,4 @@ def test_what_cannot_be_swapped_is_named(model, arguments: dict, message: str) -
     with pytest.raises(ValueError, match=message):
         swap_readout(model, **arguments)
     assert str(model) == str(before)
+    assert vars(model).keys() == vars(before).keys()

@@ -3,6 +3,8 @@ r"""Conventional poolings as settings of the transport problem."""
 import math
 from typing import Any
 
+import torch
+
 # With these alphas the optimum is the pooling itself, not an approximation: no
 # regulariser (alpha0 = 0) selects, nothing but the regulariser (infinite
 # alpha0) spreads, and an infinite alpha2 imposes the node prior.
@@ -24,14 +26,32 @@ SETTINGS: dict[str, dict[str, Any]] = {
     "softmax": {"alpha0": 1.0, "alpha1": 1.0, "alpha2": 0.0},
 }
 
-# Arguments that may take any value without a pooling changing: at alpha0 infinite
-# and a uniform prior nothing moves the plan, and alpha1 never moves a mean.
+# Arguments that may take any value without a pooling changing. How a problem is
+# solved does not matter, nor does the weight of the channel prior: each channel's
+# average is over its own share of the mass.
+COMMON = frozenset(
+    {
+        "alpha1",
+        "heads",
+        "learn",
+        "max_steps",
+        "num_steps",
+        "regularizer",
+        "rho",
+        "share_steps",
+        "solver",
+        "tol",
+    }
+)
+# At alpha0 infinite scores have no weight, and a uniform node prior is the plan's
+# anyway; at alpha2 = 0 the node prior has none. A channel prior other than the
+# uniform one slows BADMM on its way to attention.
 FREE: dict[str, frozenset[str]] = {
-    "mean": frozenset({"alpha1", "alpha2"}),
-    "sum": frozenset({"alpha1", "alpha2"}),
-    "max": frozenset({"alpha1"}),
-    "attention": frozenset({"alpha1"}),
-    "softmax": frozenset({"alpha1"}),
+    "mean": COMMON | {"alpha2", "channel_prior", "scores"},
+    "sum": COMMON | {"alpha2", "channel_prior", "scores"},
+    "max": COMMON | {"channel_prior", "node_prior"},
+    "attention": COMMON | {"scores"},
+    "softmax": COMMON | {"channel_prior", "node_prior"},
 }
 
 UNREACHED = {
@@ -62,3 +82,10 @@ def setting(name: str, **kwargs: Any) -> dict[str, Any]:
             f"'{regularizer}' in a finite number of steps; Sinkhorn reaches it"
         )
     return SETTINGS[name] | kwargs
+
+
+def keeps(name: str, argument: str, value: Any) -> bool:
+    """Whether a layer that is a pooling stays it with a further argument."""
+    if argument == "size_power" and argument not in SETTINGS[name]:
+        return value is None or not bool(torch.as_tensor(value).any())
+    return argument in FREE[name]

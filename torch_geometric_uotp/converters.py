@@ -19,7 +19,8 @@ from torch_geometric.nn.aggr import (
 )
 
 from torch_geometric_uotp.aggr import UOTPAggregation
-from torch_geometric_uotp.conventional import FREE, SETTINGS
+from torch_geometric_uotp.conventional import FREE, keeps
+from torch_geometric_uotp.modes import modes_kept
 from torch_geometric_uotp.vision import UOTPPool2d
 
 Build = Callable[[Any, int, Mapping[str, Any]], Module]
@@ -49,11 +50,13 @@ def convert(module: Module, channels: int, **kwargs: Any) -> Module:
     Args:
         module (torch.nn.Module): Of a type in :obj:`CONVERTERS`.
         channels (int): Size of each input sample.
-        **kwargs (optional): Further arguments of the layer.
+        **kwargs (optional): Further arguments of the layer: those that leave the
+            pooling as it is, :obj:`~torch_geometric_uotp.conventional.FREE`, and a
+            ``size_power`` of 0.
 
     Raises:
         ValueError: If no layer equals the module, or an argument would make the
-            layer another pooling.
+            layer another pooling (it is named).
     """
     if type(module) not in CONVERTERS:
         known = ", ".join(sorted(kind.__name__ for kind in CONVERTERS))
@@ -71,12 +74,15 @@ def _matching(
 def _check_free(
     name: str, kwargs: Mapping[str, Any], settled: Mapping[str, Any]
 ) -> None:
-    bound = (SETTINGS[name].keys() | settled.keys()) - FREE[name]
-    changed = sorted(bound & kwargs.keys())
-    if changed:
+    bound = [
+        argument
+        for argument, value in sorted(kwargs.items())
+        if argument in settled or not keeps(name, argument, value)
+    ]
+    if bound:
         raise ValueError(
-            f"{', '.join(map(repr, changed))} must be left out, since the pooling "
-            "that is replaced settles it"
+            f"{', '.join(map(repr, bound))} must be left out, since the pooling that "
+            f"is replaced settles it; free are {sorted(FREE[name] - settled.keys())}"
         )
 
 
@@ -91,7 +97,7 @@ def _as(name: str, **settled: Any) -> Converter:
 
 def _images(name: str) -> Converter:
     def build(module: Any, channels: int, kwargs: Mapping[str, Any]) -> UOTPPool2d:
-        if module.output_size not in (1, (1, 1)) or getattr(
+        if module.output_size not in (1, (1, 1), [1, 1]) or getattr(
             module, "return_indices", False
         ):
             raise ValueError(f"images must be pooled to one pixel (got {module})")
@@ -154,9 +160,8 @@ def _attention(
 def _width(gate: Module, channels: int) -> int:
     """The values a gate gives a node."""
     like = next(gate.parameters(), torch.empty(0))
-    training = gate.training
-    logits: Tensor = gate.eval()(like.new_zeros(1, channels))
-    gate.train(training)
+    with modes_kept(gate):
+        logits: Tensor = gate.eval()(like.new_zeros(1, channels))
     return logits.size(-1)
 
 

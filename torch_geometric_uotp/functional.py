@@ -61,11 +61,11 @@ def uotp_pool(
     nodes = x.unsqueeze(-1) if x.dim() == 1 else x.movedim(-2, 0)
     segments = Segments.build(nodes.size(0), batch, num_sets=size, device=x.device)
     chosen = solver_resolver(solver, num_steps, regularizer)
-    scores = nodes.reshape(nodes.size(0), -1, nodes.size(-1))
+    scores = nodes.reshape(nodes.size(0), math.prod(nodes.shape[1:-1]), nodes.size(-1))
     coefficients = _coefficients(scores, chosen, alpha0, alpha1, alpha2)
     with torch.autocast(x.device.type, enabled=False):
         solution = chosen(Problem.create(scores, segments, coefficients))
-    pooled = solution.pooled.view(-1, *nodes.shape[1:]).to(x.dtype)
+    pooled = solution.pooled.view(segments.num_sets, *nodes.shape[1:]).to(x.dtype)
     if x.dim() == 1:
         return pooled.squeeze(-1)
     return pooled.squeeze(0) if batch is None and x.dim() > 2 else pooled.movedim(0, -2)

@@ -21,10 +21,12 @@ class GlobalPool(Module):
             such as ``mean``, ``max``, ``sum``.
 
     Shapes:
-        - **input:** node features :math:`(*, |\mathcal{V}|, F)`, the set of each
-          node :math:`(|\mathcal{V}|)`, or :obj:`None` where all form one
-        - **output:** set features :math:`(*, |\mathcal{G}|, F)`, or, as PyG's
-          functions have it, without that axis for one set and extra axes
+        - **input:** node features :math:`(*, |\mathcal{V}|, F)`, or
+          :math:`(|\mathcal{V}|)` with one channel; the set of each node
+          :math:`(|\mathcal{V}|)`, or :obj:`None` where all form one
+        - **output:** set features :math:`(*, |\mathcal{G}|, F)` or
+          :math:`(|\mathcal{G}|)`; as PyG's functions have it, without that axis
+          for one set and extra axes
     """
 
     def __init__(self, aggr: str | Aggregation) -> None:
@@ -45,5 +47,7 @@ class GlobalPool(Module):
             batch (torch.Tensor, optional): The set of each node.
             size (int, optional): The number of sets.
         """
+        if x.dim() == 1:
+            return self.forward(x.unsqueeze(-1), batch, size).squeeze(-1)
         pooled: Tensor = self.aggr(x, batch, dim_size=size)
         return pooled.squeeze(-2) if batch is None and x.dim() > 2 else pooled

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from torch_geometric_uotp.aggr import UOTPAggregation
+from torch_geometric_uotp.modes import modes_kept
 from torch_geometric_uotp.priors import UniformPrior
 
 # Powers of ten between which the inverse temperature of a softmax is sought.
@@ -26,7 +27,8 @@ def nearest_pooling(
     The distance of outputs F from those G of a pooling, over all sets and
     channels, is relative to the layer's: :math:`\|F - G\| / \|F\|`. Softmax is
     taken at the inverse temperature that comes nearest, and attention at the
-    layer's node prior, if it is not uniform.
+    layer's node prior, if it is not uniform. The layer is looked at in evaluation
+    mode, and left in its own.
 
     Args:
         layer (UOTPAggregation): The layer, as it is now.
@@ -40,15 +42,25 @@ def nearest_pooling(
         ``softmax(t=...)``, and maybe ``attention``.
 
     Raises:
-        ValueError: If there is no such head, or the input is not as the layer
-            takes it.
+        ValueError: If the layer is another one, there is no such head, or the
+            input is not as the layer takes it.
     """
+    if not isinstance(layer, UOTPAggregation):
+        raise ValueError(f"'layer' must be a UOTPAggregation (got {layer})")
     channels = _channels(layer, head)
 
     def pool(pooling: UOTPAggregation) -> Tensor:
         pooled: Tensor = pooling.to(x.device)(x, index, ptr, dim_size)
         return pooled[..., channels].double()
 
+    with modes_kept(layer):
+        layer.eval()
+        return _distances(layer, pool)
+
+
+def _distances(
+    layer: UOTPAggregation, pool: Callable[[UOTPAggregation], Tensor]
+) -> dict[str, float]:
     ours = pool(layer)
     scale = ours.norm().clamp(min=torch.finfo(torch.double).tiny)
 

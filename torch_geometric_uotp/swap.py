@@ -1,6 +1,8 @@
 r"""Replacing the readouts of a trained model by layers that start out equal."""
 
+from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from itertools import chain
 from types import FunctionType
 from typing import Any, NamedTuple
@@ -12,6 +14,7 @@ from torch_geometric.nn.aggr import Aggregation, MultiAggregation
 
 from torch_geometric_uotp.converters import CONVERTERS, convert
 from torch_geometric_uotp.global_pool import FUNCTIONS, GlobalPool
+from torch_geometric_uotp.modes import modes_kept
 
 Inputs = Sequence[Any] | Mapping[str, Any]
 
@@ -54,7 +57,9 @@ def swap_readout(
         message_passing (bool): Whether to replace the aggregations inside of
             message passing layers too, instead of readouts alone.
             (default: :obj:`False`)
-        **kwargs (optional): Further arguments of the new layers.
+        **kwargs (optional): Further arguments of the new layers, which leave the
+            poolings as they are: see
+            :func:`~torch_geometric_uotp.converters.convert`.
 
     Returns:
         The new layers by their path in the model. An optimiser that exists already
@@ -62,32 +67,41 @@ def swap_readout(
 
     Raises:
         ValueError: If not one of ``inputs`` and ``channels`` is given, there is
-            nothing to replace, or a pooling has no equal (its path is named). The
-            model still computes what it did.
+            nothing to replace, or a pooling has no equal or reads inputs of several
+            widths (its path is named). The model is as it was then.
     """
     if (inputs is None) == (channels is None):
         raise ValueError("give one of 'inputs' and 'channels'")
-    _functions_to_modules(model)
-    places = list(_places(model, message_passing))
-    if not places:
-        raise ValueError(_nothing(model))
-    widths = (
-        dict.fromkeys(places, channels)
-        if inputs is None
-        else _widths(model, places, inputs)
-    )
-    layers = _convert(places, widths, kwargs)
-    for module, layer in layers.items():
-        layer.to(_device(module, model))
+    with ExitStack() as undo:
+        _functions_to_modules(model, undo)
+        places = list(_places(model, message_passing))
+        if not places:
+            raise ValueError(_nothing(model))
+        widths = (
+            dict.fromkeys(places, channels)
+            if inputs is None
+            else _widths(model, places, inputs)
+        )
+        layers = _convert(places, widths, kwargs)
+        for module, layer in layers.items():
+            layer.to(_device(module, model))
+        undo.pop_all()
     return _replace(model, places, layers)
 
 
-def _functions_to_modules(model: Module) -> None:
+def _functions_to_modules(model: Module, undo: ExitStack) -> None:
     for module in list(model.modules()):
         for name, value in list(vars(module).items()):
             if isinstance(value, FunctionType) and value in FUNCTIONS:
-                delattr(module, name)
-                setattr(module, name, GlobalPool(FUNCTIONS[value]))
+                pool = GlobalPool(FUNCTIONS[value]).train(module.training)
+                _exchange(module, name, pool)
+                undo.callback(_exchange, module, name, value)
+
+
+def _exchange(module: Module, name: str, value: Any) -> None:
+    # A function and a module are held in different places.
+    delattr(module, name)
+    setattr(module, name, value)
 
 
 def _places(
@@ -120,30 +134,36 @@ def _widths(
     model: Module, places: Sequence[Place], inputs: Inputs
 ) -> dict[Place, int | None]:
     """The channels that each pooling reads in one call of the model."""
-    shapes: dict[Module, torch.Size] = {}
+    shapes: dict[Module, list[torch.Size]] = defaultdict(list)
 
     def watch(module: Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        shapes[module] = next(chain(args, kwargs.values())).shape
+        shapes[module].append(next(chain(args, kwargs.values())).shape)
 
     hooks = [
         reader.register_forward_pre_hook(watch, with_kwargs=True)
         for reader in {place.reader for place in places}
     ]
-    modes = {module: module.training for module in model.modules()}
-    model.eval()
     try:
-        _ = model(**inputs) if isinstance(inputs, Mapping) else model(*inputs)
+        with modes_kept(model):
+            model.eval()
+            _ = model(**inputs) if isinstance(inputs, Mapping) else model(*inputs)
     finally:
-        for module, training in modes.items():
-            module.training = training
         for hook in hooks:
             hook.remove()
-    return {place: _width(place, shapes) for place in places}
+    seen: dict[Module, set[int]] = defaultdict(set)
+    for place in places:
+        axis = CONVERTERS[type(place.module)].channel_axis
+        seen[place.module] |= {shape[axis] for shape in shapes[place.reader]}
+    return {place: _width(place, seen[place.module]) for place in places}
 
 
-def _width(place: Place, shapes: Mapping[Module, torch.Size]) -> int | None:
-    shape = shapes.get(place.reader)
-    return None if shape is None else shape[CONVERTERS[type(place.module)].channel_axis]
+def _width(place: Place, seen: set[int]) -> int | None:
+    if len(seen) > 1:
+        raise ValueError(
+            f"'{place.path}' must read one number of channels (got "
+            f"{' and '.join(map(str, sorted(seen)))}): give each its own pooling"
+        )
+    return next(iter(seen), None)
 
 
 def _convert(
@@ -160,11 +180,12 @@ def _convert(
             )
         if place.module in layers:
             continue
-        try:
-            layer = convert(place.module, channels, **kwargs)
-        except ValueError as error:
-            raise ValueError(f"'{place.path}': {error}") from error
-        layers[place.module] = layer.train(place.module.training)
+        with modes_kept(place.module):
+            try:
+                layer = convert(place.module, channels, **kwargs)
+            except ValueError as error:
+                raise ValueError(f"'{place.path}': {error}") from error
+            layers[place.module] = layer.train(place.module.training)
     return layers
 
 

@@ -17,7 +17,8 @@ from typing import Any
 
 from benchmarks import landscape
 from benchmarks.document import Block, Heading, Paragraph, write_html, write_markdown
-from benchmarks.readouts import CONVENTIONAL, resolve
+from benchmarks.readouts import CONVENTIONAL, DECISIVE, resolve
+from benchmarks.readouts import OURS as LAYERS
 from benchmarks.report_parts import Application
 from benchmarks.results import (
     DataSet,
@@ -41,17 +42,6 @@ PARTS = {
     "confirmation": landscape.CONFIRMATION,
     "second confirmation": landscape.SECOND_CONFIRMATION,
 }
-# What ours must beat: four conventional readouts, itself without transport, and
-# conventional ones side by side.
-RIVALS = (
-    "mean",
-    "max",
-    "sum",
-    "attention",
-    "softmax1",
-    "mean||max||attention",
-    "mean||max||sum",
-)
 
 
 def parser() -> argparse.ArgumentParser:
@@ -118,11 +108,24 @@ def _has(sets: Sequence[DataSet], name: str) -> bool:
     return name in common_readouts(sets)
 
 
+def rivals(ours: str) -> list[str]:
+    r"""What a readout must beat: all that decide and are not the library's own.
+
+    Of those without transport, its own and PyG's.
+    """
+    own = f"{ours}-rq0"
+    names = [
+        name
+        for name in DECISIVE
+        if name not in (*LAYERS, ours) and not name.endswith("-rq0")
+    ]
+    return [*names, own]
+
+
 def tested(sets: Sequence[DataSet], ours: str) -> dict[str, Comparison]:
     r"""Signed-rank tests against each rival that all of these data sets have."""
-    wanted = dict.fromkeys([*RIVALS, f"{ours}-rq0"])
-    rivals = [name for name in wanted if name != ours and _has(sets, name)]
-    return wilcoxon(table(sets, [ours, *rivals], by_loss), ours, rivals)
+    others = [name for name in rivals(ours) if _has(sets, name)]
+    return wilcoxon(table(sets, [ours, *others], by_loss), ours, others)
 
 
 def parted(name: str, sets: list[DataSet]) -> dict[str, list[DataSet]]:

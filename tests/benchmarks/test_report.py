@@ -5,7 +5,8 @@ import pytest
 from matplotlib.figure import Figure
 
 from benchmarks.landscape import CONFIRMATION, DEVELOPMENT, SECOND_CONFIRMATION
-from benchmarks.report import ALL, main
+from benchmarks.readouts import CONCATENATED, CONVENTIONAL, DECISIVE
+from benchmarks.report import ALL, main, rivals
 
 READOUTS = ("mean", "max", "uotp", "uotp-rq0")
 COMMON = {
@@ -100,6 +101,13 @@ def test_another_readout_can_be_judged(command, folder):
     assert summary["ours"] == ["max", "uotp"]
     against = {ours: set(found) for ours, found in summary["tests"][ALL].items()}
     assert against == {"max": {"mean"}, "uotp": {"mean", "max", "uotp-rq0"}}
+
+
+@pytest.mark.parametrize("ours", ["uotp", "uotp-spread"])
+def test_ours_must_beat_all_that_decide_and_itself_without_transport(ours):
+    usual = [name for name in DECISIVE if name in CONVENTIONAL | CONCATENATED]
+    assert {"gated-attention", "softmax"} <= {*usual}
+    assert rivals(ours) == [*usual, "softmax1", f"{ours}-rq0"]
 
 
 def test_the_parts_of_the_landscape_are_told_apart(command, folder, tmp_path):

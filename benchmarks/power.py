@@ -39,13 +39,13 @@ def assumed_deviation(num_test: int, disagreement: float) -> float:
 
 
 def measured_deviation(data: DataSet) -> float | None:
-    r"""The median over pairs of readouts; none with fewer than three runs of each."""
+    r"""The median over pairs of readouts; none if it is 0 or of fewer than three runs."""
     deviations = []
     for one, other in combinations(data.readouts, 2):
         differences = data.differences(one, other)
         if len(differences) >= FEWEST:
             deviations.append(stdev(differences))
-    return median(deviations) if deviations else None
+    return median(deviations) or None if deviations else None
 
 
 def planned_hours(task: Task, records: Iterable[Record]) -> float | None:

@@ -12,6 +12,7 @@ import json
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -24,17 +25,25 @@ from benchmarks.results import (
     DataSet,
     Record,
     arrange,
-    by_loss,
     common_readouts,
     read,
-    shared,
+    repeated,
     table,
 )
-from benchmarks.statistics import Comparison, wilcoxon
+from benchmarks.statistics import FEWEST_SETS, SignedRank, wilcoxon
 from benchmarks.suite import SUITE
 
 NOTES = "notes.md"
-ALL = "all data sets"
+REAL = ("graphs", "bags", "images")
+# Sections over several; the points for development have chosen the layer.
+POOLS = {
+    "real data": REAL,
+    "all data sets but those for development": (
+        *REAL,
+        "landscape: confirmation",
+        "landscape: second confirmation",
+    ),
+}
 # The layer with heads that start apart, and with one.
 OURS = ("uotp-spread", "uotp")
 PARTS = {
@@ -69,14 +78,31 @@ class Report:
     applications: list[Application]
     ours: list[str]
 
-    def tests(self) -> dict[str, dict[str, dict[str, Comparison]]]:
-        r"""Signed-rank tests of ours, by application and over all data sets."""
-        groups = {part.name: part.sets for part in self.applications}
-        groups[ALL] = [data for part in self.applications for data in part.sets]
+    @cached_property
+    def pools(self) -> list[Application]:
+        r"""The data sets of several applications at once, where there are several."""
+        names: dict[tuple[str, ...], str] = {}
+        for name, members in POOLS.items():
+            present = [part.name for part in self.applications if part.name in members]
+            names.setdefault(tuple(present), name)
+        return [self._pool(names[parts], parts) for parts in names if len(parts) > 1]
+
+    def _pool(self, name: str, parts: Sequence[str]) -> Application:
+        chosen = [part for part in self.applications if part.name in parts]
+        sets = [data for part in chosen for data in part.sets]
+        return Application(name, sets, self.ours, [*CONVENTIONAL])
+
+    @cached_property
+    def tests(self) -> dict[str, dict[str, dict[str, SignedRank]]]:
+        r"""Signed-rank tests of ours, by application and pool, where sets suffice."""
         found = {
-            name: {ours: tested(sets, ours) for ours in self.ours if _has(sets, ours)}
-            for name, sets in groups.items()
-            if len(sets) > 1
+            part.name: {
+                ours: tested(part.sets, ours)
+                for ours in self.ours
+                if ours in part.common
+            }
+            for part in (*self.applications, *self.pools)
+            if len(part.sets) >= FEWEST_SETS
         }
         return {name: group for name, group in found.items() if group}
 
@@ -87,7 +113,7 @@ class Report:
                 ours: {other: found._asdict() for other, found in against.items()}
                 for ours, against in group.items()
             }
-            for name, group in self.tests().items()
+            for name, group in self.tests.items()
         }
         parts = {part.name: part.summary() for part in self.applications}
         return {"ours": self.ours, **parts, "tests": tests}
@@ -96,16 +122,11 @@ class Report:
         r"""The report; its pictures are written to ``images``."""
         blocks: list[Block] = [Heading("Results", 1)]
         blocks += [Paragraph(text) for text in preface.strip().split("\n\n") if text]
-        tests = self.tests()
         for part in self.applications:
-            blocks += part.blocks(tests.get(part.name, {}), images)
-        if len(self.applications) > 1 and ALL in tests:
-            blocks += [Heading("All data sets"), *part.tested(tests[ALL])]
+            blocks += part.blocks(self.tests.get(part.name, {}), images)
+        for pool in self.pools:
+            blocks += pool.pooled(self.tests.get(pool.name, {}), images)
         return blocks
-
-
-def _has(sets: Sequence[DataSet], name: str) -> bool:
-    return name in common_readouts(sets)
 
 
 def rivals(ours: str) -> list[str]:
@@ -122,10 +143,11 @@ def rivals(ours: str) -> list[str]:
     return [*names, own]
 
 
-def tested(sets: Sequence[DataSet], ours: str) -> dict[str, Comparison]:
+def tested(sets: Sequence[DataSet], ours: str) -> dict[str, SignedRank]:
     r"""Signed-rank tests against each rival that all of these data sets have."""
-    others = [name for name in rivals(ours) if _has(sets, name)]
-    return wilcoxon(table(sets, [ours, *others], by_loss), ours, others)
+    common = common_readouts(sets)
+    others = [name for name in rivals(ours) if name in common]
+    return wilcoxon(table(sets, [ours, *others]), ours, others)
 
 
 def parted(name: str, sets: list[DataSet]) -> dict[str, list[DataSet]]:
@@ -146,18 +168,25 @@ def applications(
     name: str, records: Sequence[Record], ours: list[str]
 ) -> list[Application]:
     r"""An application, or its parts, each with its :func:`wider` data sets."""
-    every = parted(name, arrange(records, shared))
+    every = parted(name, arrange(records, repeated))
     found = []
     for part, sets in parted(name, arrange(records)).items():
-        made = Application(part, sets, ours, [*CONVENTIONAL])
+        names = {data.name for data in sets}
+        recorded = [run["readout"] for run in records if run["dataset"] in names]
+        made = Application(
+            part, sets, ours, [*CONVENTIONAL], [*dict.fromkeys(recorded)]
+        )
         found.append(replace(made, wider=wider(made, every.get(part, []))))
     return found
 
 
 def wider(application: Application, sets: Sequence[DataSet]) -> Application | None:
-    r"""The data sets that have more readouts than all have in as many runs."""
-    more = [data for data in sets if len(data.runs) > len(application.common)]
-    return replace(application, sets=more) if more else None
+    r"""The data sets that have two readouts more than all have, if they share them."""
+    enough = len(application.common) + 2
+    more = [data for data in sets if len(data.runs) >= enough]
+    if not more or len(common_readouts(more)) < enough:
+        return None
+    return replace(application, sets=more)
 
 
 def load(folder: Path, ours: list[str]) -> Report:

@@ -2,7 +2,7 @@ r"""What the report says about one application."""
 
 import math
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from statistics import mean, median, stdev
@@ -13,6 +13,7 @@ from benchmarks.document import Block, Heading, Paragraph, Picture, Table
 from benchmarks.results import (
     DataSet,
     Measure,
+    Record,
     by_accuracy,
     by_auc,
     by_loss,
@@ -20,7 +21,8 @@ from benchmarks.results import (
     table,
 )
 from benchmarks.statistics import (
-    Comparison,
+    FEWEST_SETS,
+    SignedRank,
     critical_difference,
     friedman,
     mean_ranks,
@@ -28,6 +30,10 @@ from benchmarks.statistics import (
 )
 
 WIDE = 8
+TOO_FEW = (
+    f"Too few data sets for tests over data sets: with fewer than {FEWEST_SETS} no "
+    "signed-rank test can be significant at 5 % (here: {})."
+)
 # What the literature compares by the area under the ROC curve.
 BY_AUC = "MNIST-bags"
 # Made by benchmarks.gallery and benchmarks.bag_figure.
@@ -47,6 +53,7 @@ class Application:
         sets (list): Its data sets.
         ours (list): The readouts to judge.
         conventional (list): What it is judged against, as far as it was run.
+        recorded (list): All readouts that were run, however often.
         wider (Application, optional): Some of the data sets with more readouts, in
             fewer runs. (default: none)
     """
@@ -55,6 +62,7 @@ class Application:
     sets: list[DataSet]
     ours: list[str]
     conventional: list[str]
+    recorded: list[str] = field(default_factory=list)
     wider: "Application | None" = None
 
     @cached_property
@@ -92,31 +100,42 @@ class Application:
         return {**found, "mean_rank": mean_ranks(table(self.sets, self.common))}
 
     def blocks(
-        self, tests: Mapping[str, Mapping[str, Comparison]], images: Path
+        self, tests: Mapping[str, Mapping[str, SignedRank]], images: Path
     ) -> list[Block]:
         r"""The application's section; its pictures are written to ``images``."""
         blocks: list[Block] = [Heading(self.name.capitalize()), self._provenance()]
         if len(self.sets) <= WIDE:
             blocks.append(_scores(self.sets))
-        by_auc = [data for data in self.sets if data.name.startswith(BY_AUC)]
-        blocks += [self._overview(), *self._pictures(images), *_auc(by_auc)]
+        blocks.append(self._overview())
+        if len(self.sets) > 1:
+            blocks.append(self._regret(images, "regret"))
+        blocks += _auc([data for data in self.sets if data.name.startswith(BY_AUC)])
         if self.wider is not None:
             blocks += self.wider.further(images)
         present = [name for name in self.ours if name in self.common]
-        blocks += [self._per_set(name) for name in present]
-        blocks += self.tested(tests)
-        for name in present:
-            blocks += self._coefficients(name)
-        return [*blocks, *self._look(images)]
+        blocks += [*self._unranked(), *(self._per_set(name) for name in present)]
+        blocks += self._over_sets(tests, images)
+        return [*blocks, *self._coefficients(present), *self._look(images)]
+
+    def pooled(
+        self, tests: Mapping[str, Mapping[str, SignedRank]], images: Path
+    ) -> list[Block]:
+        r"""The section of data sets that have been told of in others."""
+        text = f"{counted(len(self.sets), 'data set')} of the sections above, together."
+        head: list[Block] = [Heading(self.name.capitalize()), Paragraph(text)]
+        return [*head, self._overview(), *self._over_sets(tests, images)]
 
     def _provenance(self) -> Paragraph:
         records = [record for data in self.sets for record in data.records()]
         versions = ", ".join(sorted({record["code"] for record in records}))
         torches = ", ".join(sorted({record["torch"] for record in records}))
         backends = ", ".join(sorted({record["backend"] for record in records}))
+        diverged = sum(record.get("diverged", False) for record in records)
+        runs = counted(len(records), "run")
+        runs += f", {diverged:,} of which diverged," if diverged else ""
         return Paragraph(
-            f"{len(records):,} runs on {len(self.sets)} "
-            f"data sets; code {versions}; torch {torches}, {backends}. Accuracies are "
+            f"{runs} on {counted(len(self.sets), 'data set')}; "
+            f"code {versions}; torch {torches}, {backends}. Accuracies are "
             "in percent, of test examples, at the epoch of the lowest validation loss."
         )
 
@@ -127,32 +146,31 @@ class Application:
         regrets = self.regrets()
         head = [
             *("readout", "mean accuracy", "mean regret", "worst regret", "mean rank"),
-            *("rank, 2nd rule", "own parameters", "s / epoch"),
+            *("rank, 2nd rule", "own parameters"),
         ]
         rows = [
             [
                 name,
                 f"{100 * mean(row[name] for row in scores.values()):.2f}",
-                f"{100 * mean(row[name] for row in regrets.values()):+.2f}",
-                f"{100 * max(row[name] for row in regrets.values()):+.1f}",
+                _points(mean(row[name] for row in regrets.values())),
+                _points(max(row[name] for row in regrets.values()), 1),
                 f"{ranks[name]:.2f}",
                 f"{second[name]:.2f}",
-                f"{self._median(name, 'readout_parameters'):,.0f}",
-                f"{self._median(name, 'seconds_per_epoch'):.3f}",
+                f"{self._parameters(name):,.0f}",
             ]
             for name in sorted(self.common, key=ranks.__getitem__)
         ]
         return Table(head, rows)
 
-    def _median(self, readout: str, what: str) -> float:
+    def _parameters(self, readout: str) -> float:
         runs = [run for data in self.sets for run in data.runs[readout].values()]
-        return float(median(run[what] for run in runs))
+        return float(median(run["readout_parameters"] for run in runs))
 
     def further(self, images: Path) -> list[Block]:
         r"""What is said of it where it is the wider one."""
         counts = {len(runs) for data in self.sets for runs in data.runs.values()}
         names = ", ".join(data.name for data in self.sets)
-        text = f"More readouts, with {_span(counts)} runs a data set, on {names}:"
+        text = f"More readouts, in {_span(counts)} runs a data set, on {names}:"
         return [Paragraph(text), self._overview(), self._regret(images, "more")]
 
     def _regret(self, images: Path, what: str) -> Picture:
@@ -165,9 +183,21 @@ class Application:
     def _short(self) -> str:
         return self.name.replace(": ", "_").replace(" ", "_")
 
-    def _pictures(self, images: Path) -> list[Block]:
-        if len(self.sets) < 2:
-            return []
+    def _unranked(self) -> list[Block]:
+        ranked = {*self.common, *(self.wider.common if self.wider else ())}
+        left = [name for name in self.recorded if name not in ranked]
+        text = f"Recorded in too few runs to be ranked: {', '.join(left)}."
+        return [Paragraph(text)] if left else []
+
+    def _over_sets(
+        self, tests: Mapping[str, Mapping[str, SignedRank]], images: Path
+    ) -> list[Block]:
+        if len(self.sets) < FEWEST_SETS:
+            return [Paragraph(TOO_FEW.format(counted(len(self.sets), "data set")))]
+        tables = [_tested(ours, against) for ours, against in tests.items()]
+        return [self._ranks(images), *tables]
+
+    def _ranks(self, images: Path) -> Picture:
         p = friedman(table(self.sets, self.common))
         distance = critical_difference(len(self.common), len(self.sets))
         diagram = result_figures.critical_difference_diagram(
@@ -176,10 +206,10 @@ class Application:
             self.ours,
             f"{self.name}: {len(self.sets)} data sets, Friedman p = {p:.2g}",
         )
-        ranks = images / f"results_{self._short}_ranks.png"
-        curves.save(diagram, ranks)
+        place = images / f"results_{self._short}_ranks.png"
+        curves.save(diagram, place)
         text = f"Mean ranks; a bar joins what may be equal (Friedman p = {p:.2g})"
-        return [Picture(ranks, text), self._regret(images, "regret")]
+        return Picture(place, text)
 
     def _per_set(self, ours: str) -> Table:
         head = [
@@ -193,50 +223,61 @@ class Application:
         record = next(iter(data.runs[best].values()))
         facts = [data.name, str(len(data.runs[best])), str(record["num_test"])]
         accuracy = f"{100 * data.mean(best):.1f}"
+        differences = data.differences(ours, best)
+        facts += [best, accuracy, _points(mean(differences))]
         found = data.compare(ours, best)
         if found is None:
-            return [*facts, best, accuracy, "", "", "", ""]
-        differences = data.differences(ours, best)
+            return [*facts, "", "", ""]
         least = smallest_detectable(
             stdev(differences), len(differences), data.test_ratio()
         )
-        return [
-            *(*facts, best, accuracy, f"{100 * found.difference:+.2f}"),
-            f"{100 * found.low:+.1f} to {100 * found.high:+.1f}",
-            *(f"{found.p:.2g}", f"{100 * least:.1f}"),
-        ]
-
-    def tested(self, tests: Mapping[str, Mapping[str, Comparison]]) -> list[Table]:
-        r"""Signed-rank tests of each of ours against the others, over data sets."""
-        return [_tested(ours, against) for ours, against in tests.items()]
+        interval = _interval(found.low, found.high, 1)
+        return [*facts, interval, f"{found.p:.2g}", f"{100 * least:.1f}"]
 
     def _look(self, images: Path) -> list[Block]:
         name, caption = LOOKS.get(self.name, ("", ""))
         return [Picture(images / name, caption)] if (images / name).is_file() else []
 
-    def _coefficients(self, ours: str) -> list[Block]:
-        rows = [
-            [data.name, *(_learned(data, ours, what) for what in ("t", "r_q"))]
-            for data in self.sets
-        ]
-        if not any(text for _, *texts in rows for text in texts):
-            return []
-        text = f"What {ours} learned in each head, mean and range over the runs:"
-        return [Paragraph(text), Table(["data set", "t = 1/α0", "r_q"], rows)]
+    def _coefficients(self, ours: Sequence[str]) -> list[Block]:
+        rows = [row for name in ours for row in self._learned(name)]
+        text = "What each head learned, median over all runs:"
+        head = ["readout and head", "t = 1/α0", "r_q"]
+        return [Paragraph(text), Table(head, rows)] if rows else []
+
+    def _learned(self, readout: str) -> list[list[str]]:
+        runs = [run for data in self.sets for run in data.runs[readout].values()]
+        heads = zip(*(_medians(runs, what) for what in ("t", "r_q")), strict=True)
+        return [[f"{readout}, {n}", *values] for n, values in enumerate(heads, start=1)]
 
 
-def _tested(ours: str, against: Mapping[str, Comparison]) -> Table:
-    head = [f"{ours} minus", "points", "95 % interval", "p (Wilcoxon, Holm)"]
+def _tested(ours: str, against: Mapping[str, SignedRank]) -> Table:
+    head = [
+        *(f"{ours} minus", "mean (points)", "median"),
+        "95 % interval (Hodges-Lehmann)",
+        *("p (Wilcoxon)", "p (Holm)"),
+    ]
     rows = [
         [
-            other,
-            f"{100 * found.difference:+.2f}",
-            f"{100 * found.low:+.2f} to {100 * found.high:+.2f}",
-            f"{found.p:.2g}",
+            *(other, _points(found.mean), _points(found.median)),
+            _interval(found.low, found.high),
+            *(f"{found.p:.2g}", f"{found.holm:.2g}"),
         ]
         for other, found in against.items()
     ]
     return Table(head, rows)
+
+
+def counted(count: int, what: str) -> str:
+    r"""A number and a noun, such as ``2 runs``."""
+    return f"{count:,} {what}{'' if count == 1 else 's'}"
+
+
+def _points(value: float, digits: int = 2) -> str:
+    return f"{100 * value:+z.{digits}f}"
+
+
+def _interval(low: float, high: float, digits: int = 2) -> str:
+    return f"{_points(low, digits)} to {_points(high, digits)}"
 
 
 def _scores(sets: Sequence[DataSet], measure: Measure = by_loss) -> Table:
@@ -264,10 +305,10 @@ def _span(counts: Collection[int]) -> str:
     return str(low) if low == high else f"{low} to {high}"
 
 
-def _learned(data: DataSet, readout: str, what: str) -> str:
-    tables = [run["coefficients"].get(what) for run in data.runs[readout].values()]
+def _medians(runs: Sequence[Record], what: str) -> list[str]:
+    tables = [run["coefficients"].get(what) for run in runs]
     rows = [mean_of_steps(table) for table in tables if table]
-    return "; ".join(_range(head) for head in zip(*rows, strict=True))
+    return [f"{median(head):.2f}" for head in zip(*rows, strict=True)]
 
 
 def mean_of_steps(steps: Sequence[Sequence[float | None]]) -> list[float]:
@@ -276,7 +317,3 @@ def mean_of_steps(steps: Sequence[Sequence[float | None]]) -> list[float]:
         mean(math.inf if value is None else value for value in head)
         for head in zip(*steps, strict=True)
     ]
-
-
-def _range(values: Sequence[float]) -> str:
-    return f"{mean(values):.2f} ({min(values):.2f} to {max(values):.2f})"

@@ -8,7 +8,8 @@ from pathlib import Path
 from statistics import mean, stdev
 from typing import Any
 
-from benchmarks.statistics import Comparison, corrected_t
+from benchmarks.readouts import DECISIVE
+from benchmarks.statistics import Comparison, corrected_t, settled
 
 Record = Mapping[str, Any]
 Place = tuple[int, int]
@@ -18,12 +19,18 @@ Runs = Mapping[str, Mapping[Place, Record]]
 
 def by_loss(record: Record) -> float:
     r"""Test accuracy at the epoch of the lowest validation loss."""
-    return float(record["test_accuracy"])
+    return _exact(record["test_accuracy"], record)
 
 
 def by_accuracy(record: Record) -> float:
     r"""Test accuracy at the epoch of the highest validation accuracy."""
-    return float(record["by_accuracy"]["test_accuracy"])
+    return _exact(record["by_accuracy"]["test_accuracy"], record)
+
+
+def _exact(accuracy: float, record: Record) -> float:
+    """Of six digits: as many right answers always give the same mean."""
+    count = record["num_test"]
+    return float(round(accuracy * count) / count)
 
 
 def by_auc(record: Record) -> float:
@@ -69,27 +76,24 @@ class DataSet:
 
     def differences(self, one: str, other: str) -> list[float]:
         r"""Of the scores of two readouts, run by run."""
-        return [
+        return settled(
             by_loss(self.runs[one][place]) - by_loss(self.runs[other][place])
             for place in self.runs[one]
-        ]
+        )
 
     def test_ratio(self) -> float:
         r"""What :func:`~benchmarks.statistics.corrected_t` is told."""
         return float(next(self.records())["test_ratio"])
 
     def compare(self, one: str, other: str) -> Comparison | None:
-        r"""One readout minus the other, if they have two runs at least."""
-        differences = self.differences(one, other)
-        if len(differences) < 2:
-            return None
-        return corrected_t(differences, self.test_ratio())
+        r"""One readout minus the other; none where no two differences differ."""
+        return corrected_t(self.differences(one, other), self.test_ratio())
 
     def best(self, readouts: Iterable[str]) -> str:
         r"""The readout of the highest mean validation accuracy, the first at a tie."""
 
         def validation(name: str) -> float:
-            return self.mean(name, lambda record: float(record["val_accuracy"]))
+            return round(self.mean(name, lambda run: float(run["val_accuracy"])), 5)
 
         return max((name for name in readouts if name in self.runs), key=validation)
 
@@ -106,22 +110,29 @@ def read(path: Path) -> list[Record]:
 
 
 def paired(runs: Runs) -> Runs:
-    r"""Readouts that were run about as often, and the runs that all of them have.
+    r"""The readouts that have as many runs as those that decide, in the same runs.
 
-    Of the numbers of runs there are, the one that keeps most records decides, the
-    smaller one at a tie: readouts with fewer runs are left out. So neither an
-    interrupted suite nor a readout that was tried once hides what the others have.
+    Which runs count is a matter of the readouts of :obj:`DECISIVE`, if there are any:
+    of their numbers of runs, the one that keeps most records decides, the smaller one
+    at a tie. So neither an interrupted suite nor a readout that was tried once hides
+    what the others have.
     """
-    counts = sorted(len(places) for places in runs.values())
+    deciding = {name: runs[name] for name in DECISIVE if name in runs} or runs
+    counts = sorted(len(places) for places in deciding.values())
     least = max(counts, key=lambda n: n * sum(count >= n for count in counts))
-    return shared(
-        {name: places for name, places in runs.items() if len(places) >= least}
-    )
+    often = [set(places) for places in deciding.values() if len(places) >= least]
+    common = set.intersection(*often)
+    return shared({name: runs[name] for name in runs if common <= set(runs[name])})
+
+
+def repeated(runs: Runs) -> Runs:
+    r"""All readouts that have two runs at least, in the runs that all of these have."""
+    return shared({name: runs[name] for name in runs if len(runs[name]) > 1})
 
 
 def shared(runs: Runs) -> Runs:
     r"""All readouts, in the runs that all of them have."""
-    common = set.intersection(*(set(places) for places in runs.values()))
+    common = set(next(iter(runs.values()), ())).intersection(*runs.values())
     return {
         name: {place: record for place, record in places.items() if place in common}
         for name, places in runs.items()

@@ -5,14 +5,16 @@ columns.
 """
 
 import math
-from collections.abc import Mapping, Sequence
-from statistics import mean, variance
+from collections.abc import Iterable, Mapping, Sequence
+from statistics import mean, median, variance
 from typing import NamedTuple
 
 import numpy as np
 from scipy import optimize, stats
 
 QUANTILES = 4000
+# With five data sets the smallest p-value of a signed-rank test is 1/16.
+FEWEST_SETS = 6
 
 Table = Mapping[str, Mapping[str, float]]
 
@@ -26,23 +28,45 @@ class Comparison(NamedTuple):
     p: float
 
 
-def corrected_t(differences: Sequence[float], test_ratio: float) -> Comparison:
+class SignedRank(NamedTuple):
+    r"""Differences over data sets: their mean, median, and what ranks say of them.
+
+    The 95 % interval is that of :func:`hodges_lehmann`, ``p`` that of Wilcoxon's
+    signed-rank test, and ``holm`` the same, adjusted for the number of tests.
+    """
+
+    mean: float
+    median: float
+    low: float
+    high: float
+    p: float
+    holm: float
+
+
+def settled(values: Iterable[float]) -> list[float]:
+    r"""The same without the last digits, so that what is equal but for them is."""
+    return [round(value, 9) for value in values]
+
+
+def corrected_t(differences: Sequence[float], test_ratio: float) -> Comparison | None:
     r"""The corrected resampled t-test of `"Inference for the Generalization Error"
     <https://doi.org/10.1023/A:1024068626366>`_ (Nadeau and Bengio).
 
     With J paired differences of mean m and variance s², t is
     :math:`m / (s \sqrt{1/J + n_2/n_1})` on J - 1 degrees of freedom.
 
+    There is none if all differences are equal: nothing tells how far they vary.
+
     Args:
-        differences (Sequence): Of two readouts, run by run; at least two.
+        differences (Sequence): Of two readouts, run by run.
         test_ratio (float): n₂ / n₁, test examples for each other example; 0 if
             the runs are independent.
     """
-    center = mean(differences)
+    differences = settled(differences)
+    if len(set(differences)) < 2:
+        return None
+    center, degrees = mean(differences), len(differences) - 1
     spread = math.sqrt(variance(differences) * _inflation(len(differences), test_ratio))
-    degrees = len(differences) - 1
-    if spread == 0:
-        return Comparison(center, center, center, 0.0 if center else 1.0)
     reach = spread * float(stats.t.ppf(0.975, degrees))
     p = 2 * float(stats.t.sf(abs(center) / spread, degrees))
     return Comparison(center, center - reach, center + reach, p)
@@ -91,7 +115,7 @@ def holm(p: Sequence[float]) -> list[float]:
 def mean_ranks(table: Table) -> dict[str, float]:
     r"""Each readout's rank, 1 is best, ties shared, averaged over the data sets."""
     names = list(next(iter(table.values())))
-    scores = np.array([[row[name] for name in names] for row in table.values()])
+    scores = np.array([settled(row[name] for name in names) for row in table.values()])
     ranks = stats.rankdata(-scores, axis=1).mean(0)
     return dict(zip(names, map(float, ranks), strict=True))
 
@@ -103,7 +127,7 @@ def friedman(table: Table) -> float:
     different, nothing can be told, and it is 1.
     """
     names = list(next(iter(table.values())))
-    columns = [[row[name] for row in table.values()] for name in names]
+    columns = [settled(row[name] for row in table.values()) for name in names]
     if len(names) < 3 or len(table) < 2 or len(set(map(tuple, columns))) == 1:
         return 1.0
     return float(stats.friedmanchisquare(*columns).pvalue)
@@ -119,25 +143,67 @@ def critical_difference(num_readouts: int, num_sets: int) -> float:
     return q * math.sqrt(num_readouts * (num_readouts + 1) / (6 * num_sets))
 
 
-def wilcoxon(table: Table, ours: str, others: Sequence[str]) -> dict[str, Comparison]:
+def wilcoxon(table: Table, ours: str, others: Sequence[str]) -> dict[str, SignedRank]:
     r"""Signed-rank tests of ours against each other one, over the data sets.
 
-    The p-values are two-sided and adjusted by Holm's procedure for their number. The
-    interval is that of the mean difference, by Student's t over the data sets.
+    They are two-sided; ranks of differences that are 0 are shared by both signs, as in
+    `"Statistical Comparisons of Classifiers over Multiple Data Sets"
+    <https://jmlr.org/papers/v7/demsar06a.html>`_. Holm's procedure adjusts for the
+    number of others.
+
+    Args:
+        table (Mapping): Of at least :obj:`FEWEST_SETS` data sets.
+        ours (str): The readout to judge.
+        others (Sequence): Those it is compared with.
     """
-    found = {}
-    for other in others:
-        differences = [row[ours] - row[other] for row in table.values()]
-        interval = corrected_t(differences, 0.0)
-        found[other] = interval._replace(p=_signed_rank(differences))
-    adjusted = holm([comparison.p for comparison in found.values()])
+    found = {
+        other: settled(row[ours] - row[other] for row in table.values())
+        for other in others
+    }
+    p = [_signed_rank(differences) for differences in found.values()]
+    tests = zip(found.items(), p, holm(p), strict=True)
     return {
-        other: comparison._replace(p=p)
-        for (other, comparison), p in zip(found.items(), adjusted, strict=True)
+        other: SignedRank(mean(d), median(d), *hodges_lehmann(d), raw, adjusted)
+        for (other, d), raw, adjusted in tests
     }
 
 
 def _signed_rank(differences: Sequence[float]) -> float:
     if not any(differences):
         return 1.0
-    return float(stats.wilcoxon(differences).pvalue)
+    return float(stats.wilcoxon(differences, zero_method="zsplit").pvalue)
+
+
+def hodges_lehmann(differences: Sequence[float]) -> tuple[float, float]:
+    r"""The 95 % interval of what Hodges and Lehmann estimate, by signed ranks.
+
+    It holds the shifts that the two-sided signed-rank test does not reject at 5 %: its
+    ends are the k-th lowest and k-th highest of the Walsh averages
+    :math:`(d_i + d_j) / 2`, :math:`i \le j`, where k is the largest number that the
+    test's statistic falls short of with a probability of at most 2.5 % (Hollander and
+    Wolfe, "Nonparametric Statistical Methods", section 3.3).
+
+    Args:
+        differences (Sequence): At least :obj:`FEWEST_SETS`.
+
+    Raises:
+        ValueError: If there are fewer, and so no such interval.
+    """
+    if len(differences) < FEWEST_SETS:
+        raise ValueError(
+            f"a signed-rank interval needs {FEWEST_SETS} differences "
+            f"(got {len(differences)})"
+        )
+    first, second = np.triu_indices(len(differences))
+    values = np.asarray(differences)
+    averages = np.sort((values[first] + values[second]) / 2)
+    k = int((np.cumsum(_rank_sums(len(values))) <= 0.025).sum())
+    return float(averages[k - 1]), float(averages[-k])
+
+
+def _rank_sums(count: int) -> np.ndarray:
+    """Probabilities of 0, 1, ...: the sum of those of ``count`` ranks a coin picks."""
+    sums = np.ones(1)
+    for rank in range(1, count + 1):
+        sums = (np.pad(sums, (0, rank)) + np.pad(sums, (rank, 0))) / 2
+    return sums

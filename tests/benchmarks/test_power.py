@@ -10,12 +10,14 @@ from benchmarks.suite import SUITE
 
 def runs(*accuracies):
     return {
-        (0, seed): {"test_accuracy": value} for seed, value in enumerate(accuracies)
+        (0, seed): {"test_accuracy": value, "num_test": 100}
+        for seed, value in enumerate(accuracies)
     }
 
 
 def records(seconds=1.0, **accuracies):
-    common = {"dataset": "size 1", "fold": 0, "configuration": "c", "seconds": seconds}
+    common = {"dataset": "size 1", "fold": 0, "configuration": "c", "num_test": 100}
+    common |= {"seconds": seconds}
     return [
         {**common, "readout": name, "seed": seed, "test_accuracy": value}
         for name, values in accuracies.items()
@@ -30,6 +32,8 @@ def test_disagreement_gives_a_deviation():
 def test_deviations_are_measured_over_pairs():
     data = DataSet("set", {"a": runs(0.5, 0.6, 0.7), "b": runs(0.5, 0.5, 0.5)})
     assert measured_deviation(data) == pytest.approx(0.1)
+    equal = DataSet("set", {"a": runs(0.5, 0.6, 0.7), "b": runs(0.4, 0.5, 0.6)})
+    assert measured_deviation(equal) is None
     short = DataSet("set", {"a": runs(0.5, 0.6), "b": runs(0.5, 0.5)})
     assert measured_deviation(short) is None
 

@@ -6,8 +6,9 @@ from matplotlib.figure import Figure
 
 from benchmarks.landscape import CONFIRMATION, DEVELOPMENT, SECOND_CONFIRMATION
 from benchmarks.readouts import CONCATENATED, CONVENTIONAL, DECISIVE
-from benchmarks.report import ALL, main, rivals
+from benchmarks.report import POOLS, main, rivals
 
+REAL, ALL = POOLS
 READOUTS = ("mean", "max", "uotp", "uotp-rq0")
 COMMON = {
     "application": "a",
@@ -65,10 +66,12 @@ def test_writes_page_pictures_and_figures(command, folder, tmp_path):
     text = (tmp_path / "docs" / "r.md").read_text()
     assert text.startswith("# Results\n\nFirst.\n\nSecond.\n\n## Bags\n\n84 runs on 7")
     assert "| bags0    |    3 |           100 |               max |" in text
-    assert "2.00 (1.00 to 3.00)" in text
-    assert "inf (inf to inf)" in text
+    assert "| uotp, 1          |     2.00 | inf |" in text
     pictures = {path.name for path in (tmp_path / "docs" / "i").iterdir()}
-    assert pictures == {"results_bags_ranks.png", "results_bags_regret.png"}
+    assert pictures == {
+        *("results_bags_ranks.png", "results_bags_regret.png"),
+        "results_real_data_ranks.png",
+    }
     assert all(f"i/{name}" in text for name in pictures)
     assert "<h2>Images</h2>" in (tmp_path / "r.html").read_text()
 
@@ -89,17 +92,18 @@ def test_the_summary_has_the_figures(command, folder):
     assert summary["bags"]["bags3"]["uotp"]["n"] == 3
     assert summary["bags"]["bags3"]["uotp"]["mean"] == pytest.approx(0.8, abs=0.03)
     assert summary["bags"]["mean_rank"]["uotp"] == 1
-    assert set(summary["tests"]) == {"bags", ALL}
-    against_mean = summary["tests"][ALL]["uotp"]["mean"]
-    assert against_mean["difference"] == pytest.approx(0.1, abs=0.01)
-    assert against_mean["p"] == pytest.approx(3 * 2 / 2**8)
+    assert set(summary["tests"]) == {"bags", REAL}
+    against_mean = summary["tests"][REAL]["uotp"]["mean"]
+    assert against_mean["mean"] == pytest.approx(0.1, abs=0.01)
+    assert against_mean["p"] == pytest.approx(2 / 2**8)
+    assert against_mean["holm"] == pytest.approx(3 * 2 / 2**8)
 
 
 def test_another_readout_can_be_judged(command, folder):
     main([*command, "--ours", "max", "uotp"])
     summary = json.loads((folder / "summary.json").read_text())
     assert summary["ours"] == ["max", "uotp"]
-    against = {ours: set(found) for ours, found in summary["tests"][ALL].items()}
+    against = {ours: set(found) for ours, found in summary["tests"][REAL].items()}
     assert against == {"max": {"mean"}, "uotp": {"mean", "max", "uotp-rq0"}}
 
 
@@ -129,24 +133,77 @@ def test_the_parts_of_the_landscape_are_told_apart(command, folder, tmp_path):
     for part, names in points.items():
         section = text.split(f"## Landscape: {part}\n")[1].split("\n## ")[0]
         assert f"{4 * len(names)} runs on {len(names)} data sets" in section
-        assert f"results_landscape_{part.replace(' ', '_')}_ranks.png" in section
+        picture = f"results_landscape_{part.replace(' ', '_')}_ranks.png"
+        assert (picture in section) == (len(names) > 5)
+        assert ("(here: 5 data sets)" in section) == (len(names) == 5)
+    summary = json.loads((folder / "summary.json").read_text())
+    parts = ("bags", "landscape: development", "landscape: confirmation")
+    assert set(summary["tests"]) == {*parts, REAL, ALL}
+    assert (
+        "20 data sets of the sections above" in text.split(f"## {ALL.capitalize()}")[1]
+    )
+    assert "\n8 data sets of the sections above" in text.split("## Real data")[1]
 
 
-def test_readouts_that_some_data_sets_have_are_beside(command, folder, tmp_path):
+def added(folder, names, readouts, seeds):
     rng = np.random.default_rng(2)
     lines = [
-        json.dumps(line(name, readout, 1, rng))
-        for name in ("bags1", "bags4")
-        for readout in ("rotp", "gmt")
+        json.dumps(line(name, readout, seed, rng))
+        for name in names
+        for readout in readouts
+        for seed in range(seeds)
     ]
     with (folder / "bags.jsonl").open("a") as file:
         file.write("\n" + "\n".join(lines))
+
+
+def test_readouts_that_some_data_sets_have_are_beside(command, folder, tmp_path):
+    added(folder, ("bags1", "bags4"), ("rotp", "gmt"), 2)
     main(command)
     text = (tmp_path / "docs" / "r.md").read_text()
-    first, more = text.split("More readouts, with 1 runs a data set, on bags1, bags4:")
+    first, more = text.split("More readouts, in 2 runs a data set, on bags1, bags4:")
     assert "| rotp " not in first
     assert "| rotp " in more.split("| data set")[0]
     assert "results_bags_more.png" in more
+
+
+@pytest.mark.parametrize(("readouts", "seeds"), [(["rotp", "gmt"], 1), (["rotp"], 2)])
+def test_few_readouts_or_runs_more_are_only_named(
+    command, folder, tmp_path, readouts, seeds
+):
+    added(folder, ("bags1", "bags4"), readouts, seeds)
+    main(command)
+    text = (tmp_path / "docs" / "r.md").read_text()
+    assert "More readouts" not in text
+    assert f"Recorded in too few runs to be ranked: {', '.join(readouts)}." in text
+    assert "84 runs on 7 data sets" in text
+
+
+def test_equal_differences_have_no_interval(command, folder, tmp_path):
+    rng = np.random.default_rng(5)
+    lines = [
+        {**line("bags0", name, seed, rng), "test_accuracy": 0.7, "val_accuracy": 0.7}
+        for name in READOUTS
+        for seed in range(3)
+    ]
+    with (folder / "bags.jsonl").open("a") as file:
+        file.write("\n" + "\n".join(map(json.dumps, lines)))
+    main(command)
+    text = (tmp_path / "docs" / "r.md").read_text()
+    (row,) = [row for row in text.splitlines() if row.startswith("| bags0 ")]
+    cells = [cell.strip() for cell in row.split("|")[1:-1]]
+    assert cells == ["bags0", "3", "100", "mean", "70.0", "+0.00", "", "", ""]
+    assert "-0.0" not in text
+
+
+def test_runs_that_diverged_are_counted(command, folder, tmp_path):
+    rng = np.random.default_rng(6)
+    diverged = {**line("images0", "max", 1, rng), "diverged": True}
+    with (folder / "images.jsonl").open("a") as file:
+        file.write("\n" + json.dumps(diverged))
+    main(command)
+    text = (tmp_path / "docs" / "r.md").read_text()
+    assert "\n12 runs, 1 of which diverged, on 1 data set;" in text
 
 
 def test_what_is_in_no_plan_is_not_reported(command, folder, tmp_path):

@@ -8,8 +8,10 @@ from benchmarks.results import (
     by_accuracy,
     common_readouts,
     read,
+    repeated,
     table,
 )
+from benchmarks.statistics import mean_ranks
 
 
 def record(readout, seed, accuracy, *, dataset="set", configuration="c", val=0.5):
@@ -22,6 +24,7 @@ def record(readout, seed, accuracy, *, dataset="set", configuration="c", val=0.5
         "test_accuracy": accuracy,
         "val_accuracy": val,
         "test_ratio": 0.25,
+        "num_test": 100,
         "by_accuracy": {"test_accuracy": accuracy / 2},
     }
 
@@ -68,6 +71,52 @@ def test_a_readout_with_few_runs_does_not_hide_the_others(counts, kept):
     assert {name: len(runs) for name, runs in found.runs.items()} == kept
 
 
+@pytest.mark.parametrize(
+    ("counts", "kept"),
+    [
+        # Eleven readouts on the side would otherwise outvote those that decide.
+        (
+            {"mean": 4, "uotp": 4, **dict.fromkeys("abcdefghijk", 3)},
+            {"mean": 4, "uotp": 4},
+        ),
+        ({"mean": 2, "uotp": 2, "a": 9, "b": 1}, {"mean": 2, "uotp": 2, "a": 2}),
+    ],
+)
+def test_the_readouts_that_decide_say_which_runs_count(counts, kept):
+    records = [
+        record(name, seed, 0.5)
+        for name, count in counts.items()
+        for seed in range(count)
+    ]
+    (found,) = arrange(records)
+    assert {name: len(runs) for name, runs in found.runs.items()} == kept
+
+
+def test_readouts_on_the_side_are_repeated_at_least_twice():
+    counts = {"mean": 4, "uotp": 4, "a": 3, "b": 1}
+    records = [
+        record(name, seed, 0.5)
+        for name, count in counts.items()
+        for seed in range(count)
+    ]
+    (found,) = arrange(records, repeated)
+    kept = {name: len(runs) for name, runs in found.runs.items()}
+    assert kept == {"mean": 3, "uotp": 3, "a": 3}
+    assert arrange([record("b", 0, 0.5)], repeated) == []
+
+
+def test_as_many_right_answers_are_equal_whatever_their_order():
+    shares = {"mean": (1 / 3, 1.0), "uotp": (2 / 3, 2 / 3)}
+    records = [
+        {**record(name, seed, float(f"{share:.6g}")), "num_test": 300}
+        for name, (first, second) in shares.items()
+        for seed, share in enumerate((first, second))
+    ]
+    (data,) = arrange(records)
+    assert data.mean("mean") == data.mean("uotp")
+    assert mean_ranks(table([data], shares)) == {"mean": 1.5, "uotp": 1.5}
+
+
 def test_no_run_in_common_is_no_data_set():
     apart = [record("mean", 0, 0.5), record("uotp", 1, 0.6)]
     assert arrange(apart) == []
@@ -80,6 +129,18 @@ def test_differences_are_paired(data):
     # Two runs, of examples shared at a ratio of a quarter.
     reach = 12.7062 * (0.005 * (1 / 2 + 1 / 4)) ** 0.5
     assert found.high - found.difference == pytest.approx(reach, rel=1e-4)
+
+
+def test_equal_differences_compare_nothing():
+    scores = {"mean": (0.5, 0.7), "uotp": (0.6, 0.8)}
+    records = [
+        record(name, seed, score)
+        for name, both in scores.items()
+        for seed, score in enumerate(both)
+    ]
+    (data,) = arrange(records)
+    assert data.differences("uotp", "mean") == [0.1, 0.1]
+    assert data.compare("uotp", "mean") is None
 
 
 def test_one_run_compares_nothing():

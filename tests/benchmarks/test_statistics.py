@@ -8,6 +8,7 @@ from benchmarks.statistics import (
     corrected_t,
     critical_difference,
     friedman,
+    hodges_lehmann,
     holm,
     mean_ranks,
     smallest_detectable,
@@ -40,9 +41,9 @@ def test_overlapping_runs_widen_the_interval():
     assert corrected.difference == plain.difference
 
 
-@pytest.mark.parametrize(("value", "p"), [(0.0, 1.0), (0.1, 0.0)])
-def test_runs_without_spread(value, p):
-    assert corrected_t([value] * 3, 0.1) == (value, value, value, p)
+@pytest.mark.parametrize("differences", [[0.0] * 3, [0.3, 0.1 + 0.2], [0.1], []])
+def test_runs_without_spread_tell_nothing(differences):
+    assert corrected_t(differences, 0.1) is None
 
 
 @pytest.mark.parametrize("ratio", [0.0, 1 / 9])
@@ -75,6 +76,13 @@ def test_ranks_share_ties():
     )
 
 
+def test_ranks_and_signs_are_blind_to_the_last_digits():
+    table = {str(n): {"a": 0.1 + 0.2, "b": 0.3, "c": 0.2 + n / 10} for n in range(6)}
+    assert mean_ranks(table)["a"] == mean_ranks(table)["b"]
+    found = wilcoxon(table, "a", ["b"])["b"]
+    assert found == (0, 0, 0, 0, 1, 1)
+
+
 def test_friedman_is_scipys():
     columns = zip(*(row.values() for row in TABLE.values()), strict=True)
     expected = stats.friedmanchisquare(*columns).pvalue
@@ -105,9 +113,37 @@ def test_signed_rank_tests_are_scipys_and_adjusted():
         for number, value in enumerate(rng.random(8) / 10 + 0.01)
     }
     found = wilcoxon(table, "ours", ["x", "y", "z"])
-    raw = stats.wilcoxon([row["ours"] - row["x"] for row in table.values()]).pvalue
-    assert found["x"].p == pytest.approx(3 * raw)
-    assert found["z"].p == pytest.approx(3 * raw)
-    assert found["y"].p == 1
-    assert found["x"].difference > 0 > found["z"].difference
-    assert found["x"].low > 0
+    differences = [row["ours"] - row["x"] for row in table.values()]
+    raw = stats.wilcoxon(differences).pvalue
+    assert found["x"].p == found["z"].p == pytest.approx(raw)
+    assert found["x"].holm == found["z"].holm == pytest.approx(3 * raw)
+    assert found["y"] == (0, 0, 0, 0, 1, 1)
+    assert found["x"].mean == pytest.approx(np.mean(differences))
+    assert found["x"].median == pytest.approx(np.median(differences))
+    assert 0 < found["x"].low < found["x"].median < found["x"].high
+    assert (found["z"].low, found["z"].high) == pytest.approx(
+        (-found["x"].high, -found["x"].low)
+    )
+
+
+def test_hodges_lehmann_is_hollander_and_wolfes():
+    # Their example 3.3: the depression of nine patients before and after a drug.
+    before = [1.83, 0.50, 1.62, 2.48, 1.68, 1.88, 1.55, 3.06, 1.30]
+    after = [0.878, 0.647, 0.598, 2.05, 1.06, 1.29, 1.06, 3.14, 1.29]
+    found = hodges_lehmann([a - b for a, b in zip(after, before, strict=True)])
+    assert found == pytest.approx((-0.786, -0.010))
+
+
+@pytest.mark.parametrize("count", [6, 9, 20, 40])
+def test_hodges_lehmann_holds_what_the_signed_rank_test_does_not_reject(count):
+    rng = np.random.default_rng(count)
+    drawn = rng.normal(0.4, 1, (100, count))
+    inside = [low <= 0 <= high for low, high in map(hodges_lehmann, drawn)]
+    p = [stats.wilcoxon(row, method="exact").pvalue for row in drawn]
+    assert inside == [value > 0.05 for value in p]
+    assert 0 < sum(inside) < 100
+
+
+def test_hodges_lehmann_needs_six():
+    with pytest.raises(ValueError, match=r"needs 6 differences \(got 5\)"):
+        hodges_lehmann([0.1] * 5)

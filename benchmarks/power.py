@@ -39,13 +39,15 @@ def assumed_deviation(num_test: int, disagreement: float) -> float:
 
 
 def measured_deviation(data: DataSet) -> float | None:
-    r"""The median over pairs of readouts; none if it is 0 or of fewer than three runs."""
+    r"""The median over pairs of readouts; none if it is 0, or of fewer than three runs
+    of each.
+    """
     deviations = []
     for one, other in combinations(data.readouts, 2):
         differences = data.differences(one, other)
         if len(differences) >= FEWEST:
             deviations.append(stdev(differences))
-    return median(deviations) or None if deviations else None
+    return (median(deviations) or None) if deviations else None
 
 
 def planned_hours(task: Task, records: Iterable[Record]) -> float | None:
@@ -105,7 +107,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     r"""Prints the table; returns the exit status."""
     made = argparse.ArgumentParser("power", description=__doc__)
     made.formatter_class = argparse.RawDescriptionHelpFormatter
-    made.add_argument("--application", nargs="+", default=list(APPLICATIONS))
+    made.add_argument(
+        "--application", nargs="+", default=list(APPLICATIONS), choices=APPLICATIONS
+    )
     made.add_argument("--root", type=Path, help="folder with tu, mil, mnist, cifar10")
     made.add_argument("--results", type=Path, default=Path("benchmarks/results"))
     made.add_argument("--disagreement", type=float, default=DISAGREEMENT)
@@ -118,7 +122,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 2
     root = root_of(args)
     tasks = [task for name in args.application for task in APPLICATIONS[name](root)]
-    found = table(tasks, args.results, args.disagreement)
+    try:
+        found = table(tasks, args.results, args.disagreement)
+    except (OSError, ValueError) as error:
+        print(f"power: {error}", file=sys.stderr)
+        return 2
     print(found.markdown(Path()))
     return 0
 

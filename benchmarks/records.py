@@ -3,6 +3,7 @@ r"""Results as JSON lines, appended as runs end, so that the rest can be resumed
 import hashlib
 import json
 import math
+import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from statistics import mean, stdev
@@ -35,7 +36,7 @@ class Records:
     r"""The records of a JSON-lines file, the last one of each key.
 
     A line that is no complete record (an interrupted write) is skipped and counted
-    in ``broken``.
+    in ``broken``. They are in the order in which they were written.
 
     Args:
         path (Path): The file; it and its folder are made by the first :meth:`append`.
@@ -45,17 +46,27 @@ class Records:
         self.path = path
         self.broken = 0
         self._by_key: dict[Key, dict[str, Any]] = {}
-        for line in path.read_text().splitlines() if path.exists() else ():
+        for line in path.read_bytes().splitlines() if path.exists() else ():
             self._read(line)
 
-    def _read(self, line: str) -> None:
+    def _read(self, line: bytes) -> None:
         if not line.strip():
             return
         try:
             record = json.loads(line)
-            self._by_key[Key(*(record[name] for name in Key._fields))] = record
+            self._keep(Key(*(record[name] for name in Key._fields)), record)
         except (ValueError, KeyError, TypeError):
             self.broken += 1
+
+    def _keep(self, key: Key, record: dict[str, Any]) -> None:
+        self._by_key.pop(key, None)
+        self._by_key[key] = record
+
+    def warn(self) -> None:
+        r"""Says how many lines were skipped, if any were."""
+        if self.broken:
+            text = f"{self.broken} incomplete line(s) in {self.path} skipped"
+            print(text, file=sys.stderr)
 
     def append(self, key: Key, values: Mapping[str, Any]) -> None:
         r"""Writes one record, on its own line even if the last one was cut short.
@@ -70,7 +81,7 @@ class Records:
                 + json.dumps(record, allow_nan=False).encode()
                 + b"\n"
             )
-        self._by_key[key] = record
+        self._keep(key, record)
 
     def __contains__(self, key: Key) -> bool:
         return key in self._by_key

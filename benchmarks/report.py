@@ -193,7 +193,8 @@ def load(folder: Path, ours: list[str]) -> Report:
     r"""The results of a folder.
 
     Raises:
-        ValueError: If the readout is unknown or there are no results.
+        OSError: If a file cannot be read.
+        ValueError: If the readout is unknown, there are no results, or other records.
     """
     for name in ours:
         resolve(name)
@@ -212,7 +213,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = parser().parse_args(argv)
     try:
         report = load(args.results, args.ours)
-    except ValueError as error:
+    except (OSError, ValueError) as error:
         print(f"report: {error}", file=sys.stderr)
         return 2
     notes = args.results / NOTES

@@ -287,7 +287,7 @@ def _scores(sets: Sequence[DataSet], measure: Measure = by_loss) -> Table:
 
 
 def _score(data: DataSet, name: str, measure: Measure) -> str:
-    if name not in data.runs:
+    if name not in data.runs or not data.scores(name, measure):
         return ""
     deviation = data.deviation(name, measure)
     return f"{100 * data.mean(name, measure):.1f} ± {100 * deviation:.1f}"

@@ -1,6 +1,5 @@
 r"""The recorded runs of an application, arranged for comparison."""
 
-import json
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -9,12 +8,18 @@ from statistics import mean, stdev
 from typing import Any
 
 from benchmarks.readouts import DECISIVE
+from benchmarks.records import Records
 from benchmarks.statistics import Comparison, corrected_t, settled
 
 Record = Mapping[str, Any]
 Place = tuple[int, int]
-Measure = Callable[[Record], float]
+Measure = Callable[[Record], float | None]
 Runs = Mapping[str, Mapping[Place, Record]]
+
+NEEDED = (
+    *("test_accuracy", "val_accuracy", "by_accuracy", "num_test", "test_ratio"),
+    *("torch", "backend", "readout_parameters", "seconds", "coefficients"),
+)
 
 
 def by_loss(record: Record) -> float:
@@ -33,9 +38,10 @@ def _exact(accuracy: float, record: Record) -> float:
     return float(round(accuracy * count) / count)
 
 
-def by_auc(record: Record) -> float:
-    r"""Area under the test's ROC curve, at the epoch of :func:`by_loss`."""
-    return float(record["test_auc"])
+def by_auc(record: Record) -> float | None:
+    r"""Area under the test's ROC curve, at the epoch of :func:`by_loss`, if known."""
+    area = record.get("test_auc")
+    return None if area is None else float(area)
 
 
 @dataclass(frozen=True)
@@ -62,8 +68,9 @@ class DataSet:
             yield from runs.values()
 
     def scores(self, readout: str, measure: Measure = by_loss) -> list[float]:
-        r"""A score for each run of a readout."""
-        return [measure(record) for record in self.runs[readout].values()]
+        r"""A score for each run of a readout that has one."""
+        scores = map(measure, self.runs[readout].values())
+        return [score for score in scores if score is not None]
 
     def mean(self, readout: str, measure: Measure = by_loss) -> float:
         r"""The mean score of a readout."""
@@ -99,14 +106,21 @@ class DataSet:
 
 
 def read(path: Path) -> list[Record]:
-    r"""The records of a file, without those that are incomplete."""
-    records = []
-    for line in path.read_text("utf-8").splitlines():
-        try:
-            records.append(json.loads(line))
-        except ValueError:
-            continue
-    return records
+    r"""The records of a file of the suite; says how many lines are incomplete.
+
+    Raises:
+        ValueError: If a record is not one of the suite.
+    """
+    records = Records(path)
+    records.warn()
+    for record in records:
+        lacking = [name for name in NEEDED if name not in record]
+        if lacking:
+            raise ValueError(
+                f"'{path}' has a record without '{lacking[0]}', which is not of "
+                "benchmarks.suite"
+            )
+    return [*records]
 
 
 def paired(runs: Runs) -> Runs:

@@ -33,8 +33,7 @@ def run_missing(
         list: The records of ``keys``, in their order.
     """
     missing = [key for key in keys if key not in records or again(key)]
-    if records.broken:
-        print(f"{records.broken} incomplete line(s) in {records.path} skipped")
+    records.warn()
     if len(missing) < len(keys):
         reused = f"{len(keys) - len(missing)} of {len(keys)} runs"
         print(f"{reused} are recorded in {records.path} and not run again")

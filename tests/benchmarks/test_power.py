@@ -67,3 +67,9 @@ def test_prints_what_is_there(tmp_path, capsys):
 def test_refuses_no_disagreement(capsys):
     assert main(["--disagreement", "0"]) == 2
     assert "must be in (0, 1] (got 0.0)" in capsys.readouterr().err
+
+
+def test_refuses_an_unknown_application(capsys):
+    with pytest.raises(SystemExit):
+        main(["--application", "foo"])
+    assert "invalid choice: 'foo'" in capsys.readouterr().err

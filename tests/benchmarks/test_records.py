@@ -77,12 +77,24 @@ def test_survives_a_truncated_last_line(tmp_path, cut):
     assert again.broken == resumed.broken
 
 
-def test_a_record_without_its_key_is_broken(tmp_path):
+def test_a_line_that_is_no_record_is_broken(tmp_path, capsys):
     path = tmp_path / "results.jsonl"
-    path.write_text(json.dumps({"dataset": "set"}) + "\n7\n\n")
+    unhashable = {**KEYS[0]._asdict(), "seed": [1]}
+    lines = [b'{"dataset": "set"}', b"7", b"null", b'"text"', b"\xff\xfe", b""]
+    path.write_bytes(b"\n".join([*lines, json.dumps(unhashable).encode()]))
     records = Records(path)
     assert len(records) == 0
-    assert records.broken == 2
+    assert records.broken == 6
+    records.warn()
+    assert capsys.readouterr().err == f"6 incomplete line(s) in {path} skipped\n"
+
+
+def test_records_are_in_the_order_they_were_written(tmp_path):
+    records = Records(tmp_path / "results.jsonl")
+    for key in (KEYS[0], KEYS[1], KEYS[0]):
+        records.append(key, {"score": 1})
+    for seen in (records, Records(records.path)):
+        assert [record["seed"] for record in seen] == [1, 0]
 
 
 def test_digest_depends_on_the_settings_alone():

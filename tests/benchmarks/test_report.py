@@ -20,7 +20,7 @@ COMMON = {
     "num_test": 100,
     "test_ratio": 0.0,
     "readout_parameters": 3,
-    "seconds_per_epoch": 0.1,
+    "seconds": 1.0,
 }
 
 
@@ -214,6 +214,19 @@ def test_what_is_in_no_plan_is_not_reported(command, folder, tmp_path):
     assert "given up" not in (tmp_path / "docs" / "r.md").read_text()
 
 
+def test_an_area_that_is_nowhere_known_is_blank(command, folder, tmp_path):
+    rng = np.random.default_rng(4)
+    lines = [
+        json.dumps({**line("MNIST-bags 10 x 50", name, 0, rng), "test_auc": None})
+        for name in READOUTS
+    ]
+    with (folder / "bags.jsonl").open("a") as file:
+        file.write("\n" + "\n".join(lines))
+    assert main(command) == 0
+    area = (tmp_path / "docs" / "r.md").read_text().split("Area under the ROC")[1]
+    assert "| mean     |                    |" in area
+
+
 def test_mnist_bags_are_compared_by_auc(command, folder, tmp_path):
     rng = np.random.default_rng(4)
     lines = [
@@ -227,6 +240,14 @@ def test_mnist_bags_are_compared_by_auc(command, folder, tmp_path):
     text = (tmp_path / "docs" / "r.md").read_text()
     area = text.split("Area under the ROC curve, in percent, at the same epochs:")[1]
     assert "75.0 ± 0.0 |          87.5 ± 0.0 |" in area.split("| data set")[0]
+
+
+def test_records_of_another_command_are_one_line(command, folder, capsys):
+    other = json.dumps({**COMMON, "dataset": "d", "readout": "mean", "seed": 0})
+    (folder / "bags.jsonl").write_text(other)
+    assert main(command) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"report: '{folder / 'bags.jsonl'}' has a record without")
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ from benchmarks.results import (
     DataSet,
     arrange,
     by_accuracy,
+    by_auc,
     common_readouts,
     read,
     repeated,
@@ -177,7 +178,30 @@ def test_tables_need_common_readouts():
     assert table(sets, ["max"]) == {"one": {"max": 0.2}, "two": {"max": 0.4}}
 
 
-def test_incomplete_lines_are_left_out(tmp_path):
+def whole(**values):
+    facts = {"application": "bags", "code": "v", "torch": "2", "backend": "b"}
+    facts |= {"readout_parameters": 0, "seconds": 1.0, "coefficients": {}}
+    return json.dumps({**record("mean", 0, 0.1), **facts, **values})
+
+
+def test_incomplete_lines_are_left_out(tmp_path, capsys):
     path = tmp_path / "graphs.jsonl"
-    path.write_text(json.dumps(record("mean", 0, 0.1)) + '\n{"dataset": "s\n')
+    path.write_bytes(f'{whole()}\n{{"dataset": "s\nnull\n'.encode() + b"\xff\n")
     assert len(read(path)) == 1
+    assert f"3 incomplete line(s) in {path}" in capsys.readouterr().err
+
+
+def test_other_records_are_named_by_file(tmp_path):
+    path = tmp_path / "graphs.jsonl"
+    path.write_text(whole().replace("num_test", "many"))
+    with pytest.raises(ValueError, match=r"graphs.jsonl' has a record without 'num_te"):
+        read(path)
+
+
+def test_a_run_without_area_is_missing():
+    records = [record("mean", seed, 0.5) for seed in range(3)]
+    for run, area in zip(records, (0.75, None, 0.25), strict=True):
+        run["test_auc"] = area
+    (data,) = arrange(records)
+    assert data.mean("mean", by_auc) == 0.5
+    assert arrange([record("mean", 0, 0.5)])[0].scores("mean", by_auc) == []

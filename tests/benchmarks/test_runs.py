@@ -58,7 +58,7 @@ def test_says_what_it_skipped(records, capsys):
     with records.path.open("a") as file:
         file.write('{"dataset": "s')
     run_missing(KEYS[:1], Records(records.path), Execute())
-    assert "1 incomplete line(s)" in capsys.readouterr().out
+    assert "1 incomplete line(s)" in capsys.readouterr().err
 
 
 def test_several_processes_leave_the_same_records(records, tmp_path):

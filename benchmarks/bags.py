@@ -2,6 +2,8 @@ r"""Readers of multi-instance data: text, MATLAB, and what is made of digits."""
 
 import gzip
 import lzma
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +12,7 @@ from scipy.io import loadmat
 from sklearn.datasets import load_digits
 from torch import Tensor
 
+from benchmarks.absent import Absent
 from benchmarks.examples import offsets
 from benchmarks.sets import SetExamples
 
@@ -24,9 +27,11 @@ def read_csv(path: Path) -> SetExamples:
     of a bag need not be together; bags come in the order of their numbers.
 
     Raises:
-        ValueError: If the file is not there or not of that form.
+        Absent: If the file is not there.
+        ValueError: If it is not of that form.
     """
-    table = np.loadtxt(_existing(path), delimiter=",", ndmin=2)
+    with _reading(_existing(path)):
+        table = np.loadtxt(path, delimiter=",", ndmin=2)
     if table.shape[1] < 3:
         raise ValueError(
             f"'{path}' must have columns class, bag and features (got "
@@ -47,9 +52,11 @@ def read_mat(path: Path) -> SetExamples:
     second pair can be missing. All bags are returned, the test bags last.
 
     Raises:
-        ValueError: If the file is not there or has no such variables.
+        Absent: If the file is not there.
+        ValueError: If it has no such variables.
     """
-    content = loadmat(_existing(path))
+    with _reading(_existing(path)):
+        content = loadmat(path)
     if not {"bag", "labels"} <= content.keys():
         raise ValueError(f"'{path}' must hold 'bag' and 'labels'")
     bags, labels = [*content["bag"].ravel()], [*content["labels"].ravel()]
@@ -70,17 +77,27 @@ def read(path: Path) -> SetExamples:
     r"""Bags of a ``.csv`` or ``.mat`` file.
 
     Raises:
-        ValueError: If the file is not there or not of the form its name says.
+        Absent: If the file is not there.
+        ValueError: If it is not of the form its name says.
     """
     return read_mat(path) if path.suffix == ".mat" else read_csv(path)
 
 
 def _existing(path: Path) -> Path:
     if not path.is_file():
-        raise ValueError(
+        raise Absent(
             f"there is no '{path}'; the form it must have is in benchmarks/bags.py"
         )
     return path
+
+
+@contextmanager
+def _reading(path: Path) -> Iterator[None]:
+    """Names the file where a format's reader fails, by whatever it raises."""
+    try:
+        yield
+    except Exception as error:
+        raise ValueError(f"'{path}' cannot be read ({error})") from error
 
 
 def _standardised(x: np.ndarray, counts: np.ndarray, y: np.ndarray) -> SetExamples:
@@ -96,11 +113,12 @@ def read_idx(path: Path) -> Tensor:
     r"""A tensor of unsigned bytes in the IDX form of MNIST, as it is, .gz or .xz.
 
     Raises:
-        ValueError: If the file is not there or not of that form.
+        Absent: If the file is not there.
+        ValueError: If it is not of that form.
     """
-    packed = _existing(path).read_bytes()
     unpack = {".gz": gzip.decompress, ".xz": lzma.decompress}.get(path.suffix, bytes)
-    raw = unpack(packed)
+    with _reading(_existing(path)):
+        raw = unpack(path.read_bytes())
     if raw[:3] != b"\0\0\x08":
         raise ValueError(f"'{path}' is not an IDX file of unsigned bytes")
     shape = np.frombuffer(raw, ">i4", raw[3], 4)

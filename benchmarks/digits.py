@@ -7,6 +7,7 @@ seed, which is one of ten folds; it takes seconds.
 """
 
 import argparse
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -111,18 +112,25 @@ class _Shuffled:
             yield self.x[part], self.y[part]
 
 
-def main(argv: Sequence[str] | None = None) -> None:
-    r"""Runs the command."""
+def main(argv: Sequence[str] | None = None) -> int:
+    r"""Runs the command; returns its exit status."""
     parser = argparse.ArgumentParser("digits", description=__doc__)
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.add_argument("--pool", nargs="+", default=list(POOLS), choices=POOLS)
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--epochs", type=int, default=30)
     args = parser.parse_args(argv)
-    training = Training(epochs=args.epochs)
+    try:
+        if args.seeds < 1:
+            raise ValueError(f"--seeds must be at least 1 (got {args.seeds})")
+        training = Training(epochs=args.epochs)
+    except ValueError as error:
+        print(f"digits: {error}", file=sys.stderr)
+        return 2
     runs = [(pool, seed) for seed in range(args.seeds) for pool in args.pool]
     print(table([train(pool, seed, training)[1] for pool, seed in runs]))
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -15,13 +15,12 @@ from pathlib import Path
 
 import torch
 
-from benchmarks import graph_figures
 from benchmarks.experiment import Experiment
 from benchmarks.graph_tasks import Shape, Source, task
 from benchmarks.harness import Training
-from benchmarks.readouts import READOUTS, resolve
+from benchmarks.readouts import READOUTS, refuse_unknown
 from benchmarks.records import Key, Records, table
-from benchmarks.runs import run_missing
+from benchmarks.runs import failed, run_missing
 
 SIX = ["mean", "max", "attention", "softmax", "uotp", "uotp-badmm"]
 # One thread: on graphs this small a second one hardly helps, and waits for the
@@ -78,10 +77,7 @@ def check(args: argparse.Namespace) -> None:
         ValueError: If a readout is unknown or named twice, a count below 1 or the
             device not there.
     """
-    for name in args.readout:
-        resolve(name)
-    if len(set(args.readout)) < len(args.readout):
-        raise ValueError(f"--readout names one twice (got {' '.join(args.readout)})")
+    refuse_unknown("--readout", args.readout)
     if args.batch_size < 1:
         raise ValueError(f"'batch_size' must be at least 1 (got {args.batch_size})")
     if args.seeds < 1:
@@ -109,8 +105,11 @@ def prepare(args: argparse.Namespace) -> tuple[Source, Experiment]:
     return source, Experiment(made, args.device, args.out / "models")
 
 
-def run(args: argparse.Namespace, source: Source, experiment: Experiment) -> None:
-    r"""Executes what is missing, prints the table, draws the figures asked for."""
+def run(args: argparse.Namespace, source: Source, experiment: Experiment) -> int:
+    r"""Executes what is missing, prints the table, draws the figures asked for.
+
+    Returns the exit status: 1 if a run failed, and then nothing is drawn.
+    """
 
     def again(key: Key) -> bool:
         no_model_to_draw = args.figures and not experiment.weights(key).is_file()
@@ -123,11 +122,18 @@ def run(args: argparse.Namespace, source: Source, experiment: Experiment) -> Non
     ]
     records = Records(args.out / "results.jsonl")
     results = run_missing(keys, records, experiment.run, again)
-    print(f"\n{table(results)}\n\nresults: {records.path}")
+    if results:
+        print(f"\n{table(results)}\n\nresults: {records.path}")
+    if len(results) < len(keys):
+        print(failed(len(keys) - len(results)), file=sys.stderr)
+        return 1
     if args.figures:
+        from benchmarks import graph_figures  # Not at the top: this needs rdkit.
+
         dataset, folder = source.load(), args.out / "figures"
         for path in graph_figures.draw_all(experiment, dataset, keys, results, folder):
             print(f"figure:  {path}")
+    return 0
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -142,11 +148,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         torch.set_num_threads(args.threads)
     print(source.load().describe())
     try:
-        run(args, source, experiment)
+        return run(args, source, experiment)
     except KeyboardInterrupt:
         print(f"\ninterrupted; the same command goes on from {args.out}")
         return 130
-    return 0
 
 
 if __name__ == "__main__":

@@ -8,7 +8,8 @@ from pathlib import Path
 from torch import Tensor
 from torch.nn import Module
 
-from benchmarks import solubility, tu
+from benchmarks import tu
+from benchmarks.absent import Absent
 from benchmarks.graph_data import GraphDataset, GraphSet
 from benchmarks.graph_model import GraphClassifier
 from benchmarks.harness import Training
@@ -57,7 +58,7 @@ class Source:
         r"""The data set, read once.
 
         Raises:
-            ValueError: If it cannot be had; the message says what is missing.
+            Absent: If it is not there; the message says what is missing.
         """
         return _load(self)
 
@@ -73,8 +74,19 @@ class Source:
 @cache
 def _load(source: Source) -> GraphDataset:
     if source.name == "solubility":
-        return solubility.load()
+        return _solubility()
     return tu.load(source.name, source.root, source.cache)
+
+
+def _solubility() -> GraphDataset:
+    try:  # Not at the top: only this set needs rdkit.
+        from benchmarks import solubility
+    except ModuleNotFoundError as error:
+        raise Absent(
+            f"dataset 'solubility' needs the package {error.name}, which is not "
+            f"installed (pip install {error.name})"
+        ) from error
+    return solubility.load()
 
 
 def _model(shape: Shape, graphs: GraphSet, readout: Readout) -> Module:

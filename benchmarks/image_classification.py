@@ -14,6 +14,7 @@ from torch import Tensor
 from torch.nn import BatchNorm2d, Conv2d, Linear, Module, ReLU, Sequential
 from torch.nn.functional import pad, relu
 
+from benchmarks.absent import Absent
 from benchmarks.bags import small_digits
 from benchmarks.harness import Training
 from benchmarks.readouts import Readout
@@ -161,10 +162,11 @@ def read_cifar(path: Path) -> tuple[Tensor, Tensor]:
     r"""Images [N, 3, 32, 32] of bytes, and their classes, from a binary file.
 
     Raises:
-        ValueError: If the file is not there or not of that form.
+        Absent: If the file is not there.
+        ValueError: If it is not of that form.
     """
     if not path.is_file():
-        raise ValueError(
+        raise Absent(
             f"there is no '{path}': CIFAR-10's binary form, a byte of class and 3,072 "
             "of pixels an image, packed by xz"
         )

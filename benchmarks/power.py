@@ -18,11 +18,12 @@ from itertools import combinations
 from pathlib import Path
 from statistics import mean, median, stdev
 
+from benchmarks.absent import Absent
 from benchmarks.document import Table
 from benchmarks.execute import APPLICATIONS
 from benchmarks.results import DataSet, Record, arrange, read
 from benchmarks.statistics import smallest_detectable
-from benchmarks.suite import Plan, missing, root_of
+from benchmarks.suite import Plan, root_of, trouble
 from benchmarks.task import Task
 
 DISAGREEMENT = 0.1
@@ -98,9 +99,16 @@ def table(tasks: Sequence[Task], folder: Path, disagreement: float) -> Table:
     rows = [
         row(task, records.get((task.application, task.name), []), disagreement)
         for task in tasks
-        if missing(task) is None
+        if _is_there(task)
     ]
     return Table(head, rows)
+
+
+def _is_there(task: Task) -> bool:
+    reason = trouble(task)
+    if reason is not None and not isinstance(reason, Absent):
+        print(f"{task.application}, {task.name}: broken, {reason}", file=sys.stderr)
+    return reason is None
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -120,9 +128,9 @@ def main(argv: Sequence[str] | None = None) -> int:
             file=sys.stderr,
         )
         return 2
-    root = root_of(args)
-    tasks = [task for name in args.application for task in APPLICATIONS[name](root)]
     try:
+        root = root_of(args)
+        tasks = [task for name in args.application for task in APPLICATIONS[name](root)]
         found = table(tasks, args.results, args.disagreement)
     except (OSError, ValueError) as error:
         print(f"power: {error}", file=sys.stderr)

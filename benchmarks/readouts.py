@@ -1,6 +1,6 @@
 r"""Every readout of the experiments, by name."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from torch.nn import Linear, Module, Sequential, Tanh
@@ -177,3 +177,15 @@ def resolve(name: str) -> Readout:
     if name not in READOUTS:
         raise ValueError(f"no readout '{name}' (choose from: {', '.join(READOUTS)})")
     return READOUTS[name]
+
+
+def refuse_unknown(option: str, names: Sequence[str]) -> None:
+    r"""Refuses names of an option.
+
+    Raises:
+        ValueError: If there is no such readout, or one is named twice.
+    """
+    for name in names:
+        resolve(name)
+    if len(set(names)) < len(names):
+        raise ValueError(f"{option} names one twice (got {' '.join(names)})")

@@ -18,7 +18,7 @@ from typing import Any
 
 from benchmarks import landscape
 from benchmarks.document import Block, Heading, Paragraph, write_html, write_markdown
-from benchmarks.readouts import CONVENTIONAL, DECISIVE, resolve
+from benchmarks.readouts import CONVENTIONAL, DECISIVE, refuse_unknown
 from benchmarks.readouts import OURS as LAYERS
 from benchmarks.report_parts import Application
 from benchmarks.results import (
@@ -194,10 +194,10 @@ def load(folder: Path, ours: list[str]) -> Report:
 
     Raises:
         OSError: If a file cannot be read.
-        ValueError: If the readout is unknown, there are no results, or other records.
+        ValueError: If a readout is unknown or named twice, or if there are no results
+            or records of something else.
     """
-    for name in ours:
-        resolve(name)
+    refuse_unknown("--ours", ours)
     wanted = {*SUITE, *ours}
     parts: list[Application] = []
     for path in sorted(folder.glob("*.jsonl")):

@@ -1,5 +1,6 @@
 r"""Executes those runs that have no record yet, in one process or several."""
 
+import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
@@ -9,11 +10,15 @@ from tqdm import tqdm
 
 from benchmarks.records import Key, Records
 
+Run = Callable[[Key], Mapping[str, Any]]
+# The values of a record, or why there are none.
+Outcome = tuple[Key, Mapping[str, Any] | str]
+
 
 def run_missing(
     keys: Sequence[Key],
     records: Records,
-    execute: Callable[[Key], Mapping[str, Any]],
+    execute: Run,
     again: Callable[[Key], bool] = lambda key: False,
     jobs: int = 1,
 ) -> list[dict[str, Any]]:
@@ -29,46 +34,60 @@ def run_missing(
         jobs (int): Processes to share the runs among; only this one writes.
             (default: :obj:`1`, this process)
 
+    A run that raises is not recorded, and the others go on.
+
     Returns:
-        list: The records of ``keys``, in their order.
+        list: The records of ``keys``, in their order, but for those that failed.
     """
     missing = [key for key in keys if key not in records or again(key)]
     records.warn()
     if len(missing) < len(keys):
         reused = f"{len(keys) - len(missing)} of {len(keys)} runs"
         print(f"{reused} are recorded in {records.path} and not run again")
+    lost = set()
     started = time.perf_counter()
     results = _execute(missing, execute, jobs)
     with tqdm(results, "runs", len(missing), unit="run", disable=None) as bar:
         for done, (key, values) in enumerate(bar, start=1):
+            if isinstance(values, str):
+                bar.write(f"{_name(key)}: failed, {values}", file=sys.stderr)
+                lost.add(key)
+                continue
             records.append(key, values)
             left = (time.perf_counter() - started) / done * (len(missing) - done)
             count = f"[{done}/{len(missing)}]"
             bar.write(f"{count} {_line(key, values)}, {left:.0f} s left")
-    return [records[key] for key in keys]
+    return [records[key] for key in keys if key not in lost]
 
 
-def _execute(
-    keys: Sequence[Key], execute: Callable[[Key], Mapping[str, Any]], jobs: int
-) -> Iterator[tuple[Key, Mapping[str, Any]]]:
+def failed(count: int) -> str:
+    r"""What a command says at the end if that many runs have failed."""
+    return f"{count} run(s) failed; the same command tries them again"
+
+
+def _execute(keys: Sequence[Key], execute: Run, jobs: int) -> Iterator[Outcome]:
     if jobs == 1:
-        return ((key, execute(key)) for key in keys)
+        return (_attempt(execute, key) for key in keys)
     parallel = Parallel(n_jobs=jobs, return_as="generator_unordered")
-    results: Iterator[tuple[Key, Mapping[str, Any]]] = parallel(
-        delayed(_with_key)(execute, key) for key in keys
+    results: Iterator[Outcome] = parallel(
+        delayed(_attempt)(execute, key) for key in keys
     )
     return results
 
 
-def _with_key(
-    execute: Callable[[Key], Mapping[str, Any]], key: Key
-) -> tuple[Key, Mapping[str, Any]]:
-    return key, execute(key)
+def _attempt(execute: Run, key: Key) -> Outcome:
+    try:
+        return key, execute(key)
+    except Exception as error:  # a night of runs is worth more than the reason of one
+        return key, f"{type(error).__name__}: {' '.join(str(error).split())}"
+
+
+def _name(key: Key) -> str:
+    return f"{key.dataset}, {key.readout}, fold {key.fold}, seed {key.seed}"
 
 
 def _line(key: Key, values: Mapping[str, Any]) -> str:
     return (
-        f"{key.dataset}, {key.readout}, fold {key.fold}, seed {key.seed}: "
-        f"{100 * values['test_accuracy']:.1f} % right after {values['best_epoch']} "
-        f"epochs of {values['seconds_per_epoch']:.2f} s"
+        f"{_name(key)}: {100 * values['test_accuracy']:.1f} % right after "
+        f"{values['best_epoch']} epochs of {values['seconds_per_epoch']:.2f} s"
     )

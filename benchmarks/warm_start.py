@@ -27,7 +27,7 @@ from benchmarks.graph_tasks import Shape
 from benchmarks.harness import Training, evaluate, fit
 from benchmarks.pretrained import Pretrained, load
 from benchmarks.records import Key, Records, digest
-from benchmarks.runs import run_missing
+from benchmarks.runs import failed, run_missing
 from torch_geometric_uotp import UOTPAggregation, nearest_pooling, swap_readout
 
 Record = Mapping[str, Any]
@@ -172,6 +172,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     r"""Trains what is missing, prints; returns the exit status."""
     args = parser().parse_args(argv)
     try:
+        if args.seeds < 1:
+            raise ValueError(f"--seeds must be at least 1 (got {args.seeds})")
         start = Training(args.epochs, patience=args.epochs)
         tuning = Training(args.more, patience=args.more)
         dataset = load(args.dataset, args.root)
@@ -188,16 +190,19 @@ def main(argv: Sequence[str] | None = None) -> int:
         for arm in ARMS
     ]
     records = Records(args.out / "results.jsonl")
-    run_missing(keys, records, experiment.run)
-    results = {
+    results = run_missing(keys, records, experiment.run)
+    if len(results) < len(keys):
+        print(failed(len(keys) - len(results)), file=sys.stderr)
+        return 1
+    by_pooling = {
         pooling: {
             arm: [records[experiment.key(pooling, arm, seed)] for seed in seeds]
             for arm in ARMS
         }
         for pooling in args.pooling
     }
-    print(f"{dataset.describe()}\n\n{table(results)}\n")
-    for pooling, arms in results.items():
+    print(f"{dataset.describe()}\n\n{table(by_pooling)}\n")
+    for pooling, arms in by_pooling.items():
         print(f"{pooling}, swapped: {learned(arms['swapped'])}")
     return 0
 

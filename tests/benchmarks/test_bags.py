@@ -6,6 +6,7 @@ import pytest
 import torch
 from scipy.io import savemat
 
+from benchmarks.absent import Absent
 from benchmarks.bags import draw_bags, joined, read, read_folder, read_idx
 
 LINES = ["1,7,1,2", "0,3,3,4", "1,7,5,6", "0,9,7,8"]
@@ -40,9 +41,18 @@ def test_refuses_other_text(tmp_path, lines, message):
         read(path)
 
 
+@pytest.mark.parametrize("name", ["bad.csv", "bad.mat", "bad.idx.gz", "bad.idx.xz"])
+def test_names_files_that_are_broken(tmp_path, name):
+    path = tmp_path / name
+    path.write_text("neither numbers nor packed")
+    with pytest.raises(ValueError, match=f"{name}' cannot be read") as caught:
+        (read_idx if "idx" in name else read)(path)
+    assert not isinstance(caught.value, Absent)
+
+
 @pytest.mark.parametrize("name", ["none.csv", "none.mat"])
 def test_says_what_is_missing(tmp_path, name):
-    with pytest.raises(ValueError, match=f"there is no '.*{name}'; the form"):
+    with pytest.raises(Absent, match=f"there is no '.*{name}'; the form"):
         read(tmp_path / name)
 
 

@@ -47,3 +47,11 @@ def test_command_prints_a_table(capsys) -> None:
 def test_refuses_an_unknown_pooling() -> None:
     with pytest.raises(ValueError, match=r"no pooling 'median' .*mean, max, uotp"):
         digits.train("median", 0, Training())
+
+
+@pytest.mark.parametrize("option", ["--seeds", "--epochs"])
+def test_no_seeds_and_no_epochs_are_refused(option, capsys):
+    assert digits.main([option, "0"]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("digits: ")
+    assert "must be at least 1" in line

@@ -1,6 +1,10 @@
+import subprocess
+import sys
+
 import pytest
 import torch
 
+from benchmarks.absent import Absent
 from benchmarks.graph_tasks import RUNS, TRAINING, Shape, Source, task, tasks
 from benchmarks.readouts import resolve
 
@@ -11,8 +15,22 @@ def test_lists_the_sets_of_the_suite_without_reading_any(tmp_path):
     assert found["solubility"].num_folds == 1
     assert found["NCI1"].num_folds == 10
     assert found["NCI1"].places(12)[-2:] == [(0, 1), (1, 1)]
-    with pytest.raises(ValueError, match="must be an existing folder"):
+    with pytest.raises(Absent, match="must be an existing folder"):
         found["MUTAG"].data(0)
+
+
+WITHOUT_RDKIT = """
+import sys
+sys.modules["rdkit"] = None
+from benchmarks import graph_classification, power, report, suite, warm_start
+print(suite.trouble(suite.APPLICATIONS["graphs"](None)[0]))
+"""
+
+
+def test_only_solubility_needs_rdkit():
+    program = [sys.executable, "-c", WITHOUT_RDKIT]
+    done = subprocess.run(program, check=True, capture_output=True, text=True)
+    assert "dataset 'solubility' needs the package rdkit" in done.stdout
 
 
 def test_the_model_fits_the_graphs(write_tu, tmp_path):

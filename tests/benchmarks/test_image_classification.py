@@ -3,6 +3,7 @@ import lzma
 import pytest
 import torch
 
+from benchmarks.absent import Absent
 from benchmarks.image_classification import (
     BYTES,
     ImageClassifier,
@@ -69,7 +70,7 @@ def test_reads_the_binary_form(tmp_path):
     path.write_bytes(lzma.compress(b"too short"))
     with pytest.raises(ValueError, match="is not whole images"):
         read_cifar(path)
-    with pytest.raises(ValueError, match=r"there is no .*absent"):
+    with pytest.raises(Absent, match=r"there is no .*absent"):
         read_cifar(tmp_path / "absent")
 
 

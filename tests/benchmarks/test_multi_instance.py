@@ -1,6 +1,7 @@
 import pytest
 import torch
 
+from benchmarks.absent import Absent
 from benchmarks.multi_instance import DigitBags, digit_task, lenet, tasks
 
 
@@ -22,7 +23,7 @@ def test_takes_the_bags_a_user_puts_there(tmp_path):
 def test_says_what_is_missing(tmp_path):
     for task in tasks(tmp_path):
         if task.name in ("musk1", "dr_asu", "MNIST-bags 10 x 50"):
-            with pytest.raises(ValueError, match="there is no"):
+            with pytest.raises(Absent, match="there is no"):
                 task.data(0)
 
 

@@ -57,11 +57,22 @@ def test_a_row_says_how_long_it_takes():
 
 
 def test_prints_what_is_there(tmp_path, capsys):
+    (tmp_path / "cifar10").mkdir()
     command = f"--application images --root {tmp_path} --results {tmp_path}"
     assert main(command.split()) == 0
     printed = capsys.readouterr().out
     assert "| images      |   digits |" in printed
     assert "CIFAR" not in printed
+
+
+def test_says_what_is_broken(tmp_path, capsys):
+    (tmp_path / "mil").mkdir()
+    (tmp_path / "mil" / "some.csv").write_text("text")
+    command = f"--application bags --root {tmp_path} --results {tmp_path}"
+    assert main(command.split()) == 0
+    printed = capsys.readouterr()
+    assert "bags, some: broken, " in printed.err
+    assert "| some" not in printed.out
 
 
 def test_refuses_no_disagreement(capsys):

@@ -254,6 +254,7 @@ def test_records_of_another_command_are_one_line(command, folder, capsys):
     ("options", "message"),
     [
         (["--ours", "median"], "no readout 'median'"),
+        (["--ours", "uotp", "uotp"], "--ours names one twice"),
         (["--results", "/nowhere"], "no results in '/nowhere'"),
     ],
 )

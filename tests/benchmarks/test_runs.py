@@ -12,13 +12,16 @@ def records(tmp_path) -> Records:
 
 
 class Execute:
-    def __init__(self, interrupted_at: Key | None = None):
+    def __init__(self, interrupted_at: Key | None = None, fails_at: Key | None = None):
         self.interrupted_at = interrupted_at
+        self.fails_at = fails_at
         self.keys: list[Key] = []
 
     def __call__(self, key: Key) -> dict[str, float]:
         if key == self.interrupted_at:
             raise KeyboardInterrupt
+        if key == self.fails_at:
+            raise MemoryError("not enough\nmemory")
         self.keys.append(key)
         score = key.seed / 10
         return {"test_accuracy": score, "best_epoch": 1, "seconds_per_epoch": 0.5}
@@ -66,3 +69,20 @@ def test_several_processes_leave_the_same_records(records, tmp_path):
     shared = Records(tmp_path / "shared.jsonl")
     assert run_missing(KEYS, shared, Execute(), jobs=2) == alone
     assert len(shared.path.read_text().splitlines()) == 4
+
+
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_goes_on_after_a_run_that_fails(records, jobs, capsys):
+    results = run_missing(KEYS, records, Execute(fails_at=KEYS[1]), jobs=jobs)
+    assert [result["seed"] for result in results] == [0, 2, 3]
+    assert KEYS[1] not in Records(records.path)
+    (line,) = capsys.readouterr().err.splitlines()
+    failed = "set, mean, fold 2, seed 1: failed, MemoryError: not enough memory"
+    assert line == failed
+
+
+def test_an_older_record_does_not_hide_a_failure(records):
+    run_missing(KEYS, records, Execute())
+    fails = Execute(fails_at=KEYS[1])
+    results = run_missing(KEYS, records, fails, again=lambda key: True)
+    assert [result["seed"] for result in results] == [0, 2, 3]

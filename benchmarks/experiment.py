@@ -14,7 +14,7 @@ from benchmarks.harness import Loaders, fit
 from benchmarks.readouts import resolve
 from benchmarks.records import Key, digest
 from benchmarks.task import Task
-from benchmarks.version import code_version
+from benchmarks.version import ENTRIES, code_version
 from torch_geometric_uotp import backend
 
 SECOND = ("test_accuracy", "test_auc", "best_epoch")
@@ -29,11 +29,14 @@ class Experiment:
         device (str): Where. (default: ``cpu``)
         models (Path, optional): A folder to keep trained weights in.
             (default: they are not kept)
+        entries (tuple): The modules whose sources a result depends on, see
+            :func:`benchmarks.version.code_version`. (default: those of the suite)
     """
 
     task: Task
     device: str = "cpu"
     models: Path | None = None
+    entries: tuple[str, ...] = ENTRIES
 
     def key(self, readout: str, fold: int, seed: int) -> Key:
         r"""The key of one run."""
@@ -44,7 +47,7 @@ class Experiment:
             fold,
             seed,
             digest(self.task.configuration()),
-            code_version(),
+            code_version(self.entries),
         )
 
     def run(self, key: Key) -> dict[str, Any]:

@@ -43,7 +43,7 @@ class Pretrained:
     @property
     def _experiment(self) -> Experiment:
         task = graph_tasks.task(self.dataset, self.training, self.shape)
-        return Experiment(task, models=self.out / "models")
+        return Experiment(task, models=self.out / "models", entries=("pretrained",))
 
     def key(self, readout: str, run: int) -> Key:
         r"""What identifies a GIN, its training included."""

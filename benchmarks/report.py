@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import landscape
-from benchmarks.document import Block, Heading, Paragraph, write_html, write_markdown
+from benchmarks.document import Block, Heading, write_html, write_markdown
 from benchmarks.readouts import CONVENTIONAL, DECISIVE, refuse_unknown
 from benchmarks.readouts import OURS as LAYERS
 from benchmarks.report_parts import Application
@@ -32,6 +32,7 @@ from benchmarks.results import (
 )
 from benchmarks.statistics import FEWEST_SETS, SignedRank, wilcoxon
 from benchmarks.suite import SUITE
+from benchmarks.written import written
 
 NOTES = "notes.md"
 REAL = ("graphs", "bags", "images")
@@ -120,8 +121,7 @@ class Report:
 
     def blocks(self, preface: str, images: Path) -> list[Block]:
         r"""The report; its pictures are written to ``images``."""
-        blocks: list[Block] = [Heading("Results", 1)]
-        blocks += [Paragraph(text) for text in preface.strip().split("\n\n") if text]
+        blocks: list[Block] = [Heading("Results", 1), *written(preface)]
         for part in self.applications:
             blocks += part.blocks(self.tests.get(part.name, {}), images)
         for pool in self.pools:

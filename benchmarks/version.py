@@ -8,8 +8,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "torch_geometric_uotp"
-# What runs a task, directly or through the modules these import; what only reads
-# results may change without making them void.
+# What runs a task of the suite, directly or through the modules these import; what only
+# reads results may change without making them void.
 ENTRIES = ("suite",)
 
 

@@ -28,6 +28,7 @@ from benchmarks.harness import Training, evaluate, fit
 from benchmarks.pretrained import Pretrained, load
 from benchmarks.records import Key, Records, digest
 from benchmarks.runs import failed, run_missing
+from benchmarks.version import code_version
 from torch_geometric_uotp import UOTPAggregation, nearest_pooling, swap_readout
 
 Record = Mapping[str, Any]
@@ -52,8 +53,11 @@ class WarmStart:
         r"""The key of one run."""
         start = self.pretrained.key(pooling, run)
         settings = {"start": start.configuration, **asdict(self.tuning)}
-        name = f"{pooling}, {arm}"
-        return start._replace(readout=name, configuration=digest(settings))
+        return start._replace(
+            readout=f"{pooling}, {arm}",
+            configuration=digest(settings),
+            code=code_version(("warm_start",)),
+        )
 
     def run(self, key: Key) -> Record:
         r"""Trains one model further; the record has its score before, too."""

@@ -49,7 +49,7 @@ def folder(tmp_path):
             for seed in range(3)
         ]
         (results / f"{application}.jsonl").write_text("\n".join(lines))
-    (results / "notes.md").write_text("First.\n\nSecond.\n")
+    (results / "notes.md").write_text("First.\n\n**Second**.\n")
     return results
 
 
@@ -64,7 +64,7 @@ def command(folder, tmp_path):
 def test_writes_page_pictures_and_figures(command, folder, tmp_path):
     assert main(command) == 0
     text = (tmp_path / "docs" / "r.md").read_text()
-    assert text.startswith("# Results\n\nFirst.\n\nSecond.\n\n## Bags\n\n84 runs on 7")
+    assert text.startswith("# Results\n\nFirst.\n\n**Second**.\n\n## Bags\n\n84 ru")
     assert "| bags0    |    3 |           100 |               max |" in text
     assert "| uotp, 1          |     2.00 | inf |" in text
     pictures = {path.name for path in (tmp_path / "docs" / "i").iterdir()}
@@ -73,7 +73,9 @@ def test_writes_page_pictures_and_figures(command, folder, tmp_path):
         "results_real_data_ranks.png",
     }
     assert all(f"i/{name}" in text for name in pictures)
-    assert "<h2>Images</h2>" in (tmp_path / "r.html").read_text()
+    page = (tmp_path / "r.html").read_text()
+    assert "<p><strong>Second</strong>.</p>" in page
+    assert "<h2>Images</h2>" in page
 
 
 def test_shows_what_the_plan_looks_at(command, tmp_path):

@@ -1,6 +1,7 @@
 import pytest
 
 from benchmarks import version
+from benchmarks.version import ROOT
 
 
 @pytest.fixture
@@ -50,3 +51,9 @@ def test_the_suite_depends_on_what_it_runs():
     names = {path.name for path in version._imported(version.ENTRIES)}
     assert {"suite.py", "harness.py", "readouts.py", "landscape.py"} <= names
     assert not {"report.py", "speed.py", "statistics.py"} & names
+
+
+@pytest.mark.parametrize("entry", ["pretrained", "warm_start"])
+def test_commands_of_their_own_records_depend_on_themselves(entry):
+    assert ROOT / "benchmarks" / f"{entry}.py" in version._imported((entry,))
+    assert version.code_version((entry,)) != version.code_version()

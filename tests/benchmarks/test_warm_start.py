@@ -5,6 +5,7 @@ from benchmarks import warm_start
 from benchmarks.graph_tasks import Shape
 from benchmarks.harness import Training
 from benchmarks.pretrained import Pretrained
+from benchmarks.version import code_version
 from benchmarks.warm_start import WarmStart, compare, learned, table
 
 SHAPE = Shape(hidden=8, num_layers=2)
@@ -35,6 +36,8 @@ def test_keys_tell_the_arms_and_the_settings_apart(experiment) -> None:
     assert key[1:5] == ("signs", "mean, kept", 1, 0)
     other = WarmStart(experiment.pretrained, Training(5))
     assert other.key("mean", "kept", 1).configuration != key.configuration
+    assert key.code == code_version(("warm_start",))
+    assert experiment.pretrained.key("mean", 1).code == code_version(("pretrained",))
 
 
 def runs(*accuracies: float) -> list[dict]:

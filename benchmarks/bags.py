@@ -2,7 +2,7 @@ r"""Readers of multi-instance data: text, MATLAB, and what is made of digits."""
 
 import gzip
 import lzma
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -16,7 +16,11 @@ from benchmarks.absent import Absent
 from benchmarks.examples import offsets
 from benchmarks.sets import SetExamples
 
-IDX_DTYPES = {0x08: np.uint8}
+UNPACK: dict[str, Callable[[bytes], bytes]] = {
+    "": bytes,
+    ".gz": gzip.decompress,
+    ".xz": lzma.decompress,
+}
 TARGET = 9
 
 
@@ -86,7 +90,7 @@ def read(path: Path) -> SetExamples:
 def _existing(path: Path) -> Path:
     if not path.is_file():
         raise Absent(
-            f"there is no '{path}'; the form it must have is in benchmarks/bags.py"
+            f"there is no '{path}' (docs/evaluation.md says where it comes from)"
         )
     return path
 
@@ -110,15 +114,19 @@ def _standardised(x: np.ndarray, counts: np.ndarray, y: np.ndarray) -> SetExampl
 
 
 def read_idx(path: Path) -> Tensor:
-    r"""A tensor of unsigned bytes in the IDX form of MNIST, as it is, .gz or .xz.
+    r"""A tensor of unsigned bytes in the IDX form of MNIST.
+
+    Args:
+        path (Path): The file, which may be packed: as ``path``.gz or ``path``.xz.
 
     Raises:
         Absent: If the file is not there.
         ValueError: If it is not of that form.
     """
-    unpack = {".gz": gzip.decompress, ".xz": lzma.decompress}.get(path.suffix, bytes)
-    with _reading(_existing(path)):
-        raw = unpack(path.read_bytes())
+    forms = {path.with_name(path.name + end): UNPACK[end] for end in UNPACK}
+    present = next((form for form in forms if form.is_file()), path)
+    with _reading(_existing(present)):
+        raw = forms[present](present.read_bytes())
     if raw[:3] != b"\0\0\x08":
         raise ValueError(f"'{path}' is not an IDX file of unsigned bytes")
     shape = np.frombuffer(raw, ">i4", raw[3], 4)

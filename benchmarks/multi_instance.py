@@ -115,8 +115,8 @@ def _embedded() -> tuple[Digits, Digits]:
 def _mnist(folder: Path) -> tuple[Digits, Digits]:
     train, test = (
         (
-            read_idx(folder / f"{part}-images-idx3-ubyte.xz").unsqueeze(1),
-            read_idx(folder / f"{part}-labels-idx1-ubyte.xz").long(),
+            read_idx(folder / f"{part}-images-idx3-ubyte").unsqueeze(1),
+            read_idx(folder / f"{part}-labels-idx1-ubyte").long(),
         )
         for part in ("train", "t10k")
     )

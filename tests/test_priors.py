@@ -22,6 +22,12 @@ def test_attention_is_computed_in_the_type_of_the_nodes() -> None:
     torch.testing.assert_close(prior.half()(x.float()), prior.float()(x.float()))
 
 
+def test_attention_of_wider_weights_has_gradients() -> None:
+    prior = AttentionPrior(3).double()
+    prior(torch.randn(5, 3)).sum().backward()
+    assert prior.hidden.weight.grad.isfinite().all()
+
+
 def test_reset_draws_new_weights() -> None:
     prior = AttentionPrior(3)
     before = prior.score.weight.detach().clone()

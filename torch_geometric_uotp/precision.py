@@ -1,13 +1,14 @@
-r"""Computing in a wider type than that of the input."""
+r"""Computing in another type than that of the input."""
 
 from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn import Module
 
 
 class Promote(torch.autograd.Function):
-    """Convert to a wider type; on the way back, saturate instead of overflowing.
+    """Convert to another type; on the way back, saturate instead of overflowing.
 
     At extreme coefficients and features a finite gradient can lie beyond the
     range of float16. As an infinity it would wipe out the whole model.
@@ -20,12 +21,42 @@ class Promote(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:
-        largest = torch.finfo(ctx.dtype).max
+        largest = min(torch.finfo(ctx.dtype).max, torch.finfo(grad.dtype).max)
         return grad.clamp(-largest, largest).to(ctx.dtype), None
 
 
 def promote(x: Tensor, dtype: torch.dtype) -> Tensor:
-    """Convert ``x`` to a type at least as wide, and leave it alone if it is."""
+    """Convert ``x`` to a type, mostly a wider one, and leave it alone if it is."""
     if x.dtype == dtype:
         return x
     return Promote.apply(x, dtype)  # type: ignore[no-any-return, no-untyped-call]
+
+
+class Promoting(Module):
+    """A module that computes in the type of its input, whatever that of its weights.
+
+    Weights in half precision so cost digits of their own, and none of the result.
+    """
+
+
+def applied(
+    module: Module, x: Tensor, dtype: torch.dtype, *arguments: object
+) -> Tensor:
+    """What a module makes of ``x``, in ``dtype``.
+
+    A :class:`Promoting` module computes in ``dtype``. Any other one, such as a
+    plain :class:`torch.nn.Linear`, is given ``x`` in the type of its own weights,
+    since it could not be called with another.
+    """
+    found: Tensor = module(promote(x, _wanted(module, dtype)), *arguments)
+    return promote(found, dtype)
+
+
+def _wanted(module: Module, dtype: torch.dtype) -> torch.dtype:
+    """The type in which a module takes its input."""
+    if isinstance(module, Promoting):
+        return dtype
+    for parameter in module.parameters():
+        if parameter.is_floating_point():
+            return parameter.dtype
+    return dtype

@@ -7,7 +7,7 @@ from torch import Tensor
 from torch.nn import Linear, Module
 from torch.nn.functional import linear
 
-from torch_geometric_uotp.precision import promote
+from torch_geometric_uotp.precision import Promoting, promote
 
 
 class UniformPrior(Module):
@@ -24,7 +24,7 @@ class UniformPrior(Module):
         return "uniform"
 
 
-class AttentionPrior(Module):
+class AttentionPrior(Promoting):
     r"""Attention of a small network, :math:`w^\top \tanh(V x_n)`.
 
     The softmax of it over a set is the prior, as in `"Attention-based Deep

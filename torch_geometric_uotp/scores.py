@@ -1,13 +1,14 @@
 r"""Scores of the transport that are not the features themselves."""
 
+import torch
 from torch import Tensor
 from torch.nn import LayerNorm, Linear, Module
 from torch.nn.functional import layer_norm, linear
 
-from torch_geometric_uotp.precision import promote
+from torch_geometric_uotp.precision import Promoting, applied, promote
 
 
-class NormalisedScores(Module):
+class NormalisedScores(Promoting):
     r"""Features, or a linear map of them, normalised in each node.
 
     These are :math:`\mathrm{LN}(x_n)` or :math:`\mathrm{LN}(W x_n)` with the
@@ -45,13 +46,13 @@ class NormalisedScores(Module):
         return "LN(x)" if self.map is None else "LN(Wx)"
 
 
-def scored(scores: Module, nodes: Tensor) -> Tensor:
-    """What a layer's map of scores makes of nodes [N, *, F].
+def scored(scores: Module, nodes: Tensor, dtype: torch.dtype) -> Tensor:
+    """What a layer's map of scores makes of nodes [N, *, F], in a type.
 
     Raises:
         ValueError: If it is not of the same shape.
     """
-    found: Tensor = scores(nodes)
+    found = applied(scores, nodes, dtype)
     if found.shape != nodes.shape:
         raise ValueError(
             f"'scores' must map nodes of shape {tuple(nodes.shape)} to the same shape "

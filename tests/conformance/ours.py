@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from torch.nn import Linear
+
 from tests.conformance.case import Case
 from torch_geometric_uotp import (
     HierarchicalUOTPAggregation,
@@ -88,6 +90,14 @@ CASES = [
         "UOTP Sinkhorn of scores",
         lambda channels: UOTPAggregation(
             channels, scores=NormalisedScores(channels, mapped=True)
+        ),
+    ),
+    Case(
+        "UOTP Sinkhorn linear prior and scores",
+        lambda channels: UOTPAggregation(
+            channels,
+            node_prior=Linear(channels, 1, bias=False),
+            scores=Linear(channels, channels),
         ),
     ),
     Case(

@@ -13,11 +13,11 @@ from torch_geometric.nn.resolver import aggregation_resolver
 
 from torch_geometric_uotp.aggr.given_prior import GivenPriorUOTP
 from torch_geometric_uotp.aggr.uotp import UOTPAggregation
-from torch_geometric_uotp.precision import promote
+from torch_geometric_uotp.precision import Promoting, applied, promote
 from torch_geometric_uotp.segments import Segments
 
 
-class SharedWeights(Module):
+class SharedWeights(Promoting):
     """One weight of each of M poolings and H heads, the same for all sets.
 
     Args:
@@ -41,7 +41,7 @@ class SharedWeights(Module):
         return logits.expand(segments.num_sets, *nodes.shape[1:-1], *logits.shape)
 
 
-class GatedWeights(Module):
+class GatedWeights(Promoting):
     r"""Weights of each set from its nodes, with the logits :math:`W \sum_n x_n`.
 
     Args:
@@ -211,7 +211,7 @@ class HierarchicalUOTPAggregation(Aggregation):
         """Logits of the poolings, of shape [G M, *, heads]."""
         dtype = torch.promote_types(nodes.dtype, torch.float32)
         with torch.autocast(nodes.device.type, enabled=False):
-            logits: Tensor = self.weights(promote(nodes, dtype), segments)
+            logits = applied(self.weights, nodes, dtype, segments)
         return logits.movedim(-2, 1).flatten(0, 1)
 
     def __repr__(self) -> str:

@@ -13,7 +13,7 @@ from torch_geometric_uotp.coefficients import Coefficients, readable
 from torch_geometric_uotp.conventional import setting
 from torch_geometric_uotp.nodes import nodes_first
 from torch_geometric_uotp.parametrization import FixedCoefficients, LearnedCoefficients
-from torch_geometric_uotp.precision import promote
+from torch_geometric_uotp.precision import applied, promote
 from torch_geometric_uotp.priors import (
     UniformPrior,
     columns,
@@ -77,12 +77,13 @@ class UOTPAggregation(Aggregation):
         node_prior (str or torch.nn.Module): :math:`q_0`: ``uniform``,
             ``attention`` (softmax over the set of
             :math:`w^\top \tanh(V x_n)`), or a module from nodes [..., channels]
-            to logits [..., 1] or [..., heads]. (default: ``uniform``)
+            to logits [..., 1] or [..., heads], called in the type of its own
+            weights. (default: ``uniform``)
         channel_prior (torch.Tensor, optional): :math:`p_0`, positive, of shape
             [channels]; each head's part is normalised. (default: uniform)
         scores (torch.nn.Module, optional): A map from nodes to what X is in the
-            problem above, of the same shape; averaged are the features still.
-            (default: the features)
+            problem above, of the same shape, called in the type of its own
+            weights; averaged are the features still. (default: the features)
         normalize (bool): Whether to return f, or the unnormalised
             :math:`C \sum_n P_{nd} x_{nd}` with C channels a head, in which the
             channel marginal scales the output. (default: :obj:`True`)
@@ -306,7 +307,9 @@ class UOTPAggregation(Aggregation):
         shape = (nodes.size(0), copies * self.heads, self.channels // self.heads)
         values = nodes if self.scores is None else promote(nodes, dtype)
         scores = (
-            None if self.scores is None else scored(self.scores, values).reshape(shape)
+            None
+            if self.scores is None
+            else scored(self.scores, values, dtype).reshape(shape)
         )
         values = values.reshape(shape)
         return Problem.create(
@@ -324,8 +327,8 @@ class UOTPAggregation(Aggregation):
         """The node prior's logarithm up to a constant, a column for each head."""
         if node_prior is None and isinstance(self.node_prior, UniformPrior):
             return None
-        logits: Tensor = (
-            self.node_prior(promote(nodes, dtype))
+        logits = (
+            applied(self.node_prior, nodes, dtype)
             if node_prior is None
             else log_positive("node_prior", node_prior.to(dtype))
         )

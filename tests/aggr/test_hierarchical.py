@@ -1,7 +1,7 @@
 import pytest
 import torch
 from torch import Tensor
-from torch.nn import Linear, Module
+from torch.nn import Linear, Module, Sequential
 from torch_geometric.nn.aggr import (
     MaxAggregation,
     MeanAggregation,
@@ -109,6 +109,18 @@ def test_starts_even_and_goes_back(name: str, kind: type) -> None:
     assert not layer(x, INDEX).allclose(expected)
     layer.reset_parameters()
     torch.testing.assert_close(layer(x, INDEX), expected)
+
+
+def test_reset_reaches_into_containers() -> None:
+    class Weights(Sequential):
+        def forward(self, nodes: Tensor, segments) -> Tensor:
+            return super().forward(segments.sum(nodes)).unflatten(-1, (2, 1))
+
+    layer = HierarchicalUOTPAggregation(6, weights=Weights(Linear(6, 2))).half()
+    assert layer(nodes().half(), INDEX).isfinite().all()
+    drawn = layer.weights[0].weight.detach().clone()
+    layer.reset_parameters()
+    assert not layer.weights[0].weight.equal(drawn)
 
 
 def test_repr() -> None:

@@ -3,7 +3,7 @@ import math
 
 import pytest
 import torch
-from torch.nn import Linear
+from torch.nn import Linear, ReLU, Sequential
 
 from torch_geometric_uotp import UOTPAggregation
 from torch_geometric_uotp.aggr import UOTPAggregation as Aggr
@@ -217,6 +217,15 @@ def test_reset_parameters() -> None:
     layer.reset_parameters()
     assert layer.coefficients()["t"].item() == pytest.approx(1)
     assert not layer.node_prior.score.weight.equal(drawn)
+
+
+@pytest.mark.parametrize("name", ["node_prior", "scores"])
+def test_reset_reaches_into_containers(name: str) -> None:
+    module = Sequential(Linear(6, 6), ReLU(), Sequential(Linear(6, 6)))
+    layer = UOTPAggregation(6, heads=6, **{name: module})
+    drawn = [parameter.detach().clone() for parameter in module.parameters()]
+    layer.reset_parameters()
+    assert not any(map(torch.equal, drawn, module.parameters()))
 
 
 @pytest.mark.parametrize(

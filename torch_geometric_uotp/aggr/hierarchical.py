@@ -9,6 +9,7 @@ from torch import Tensor
 from torch.nn import Module, ModuleList, Parameter
 from torch.nn.functional import linear
 from torch_geometric.nn.aggr import Aggregation
+from torch_geometric.nn.inits import reset
 from torch_geometric.nn.resolver import aggregation_resolver
 
 from torch_geometric_uotp.aggr.given_prior import GivenPriorUOTP
@@ -156,10 +157,8 @@ class HierarchicalUOTPAggregation(Aggregation):
 
     def reset_parameters(self) -> None:
         """Reset the poolings, their weights and the coefficients."""
-        for module in (*self.poolings, self.weights, self.combine):
-            reset = getattr(module, "reset_parameters", None)
-            if reset is not None:
-                reset()
+        for module in self.children():
+            reset(module)
 
     def forward(
         self,

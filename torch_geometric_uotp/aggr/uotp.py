@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import Module
 from torch_geometric.nn.aggr import Aggregation
+from torch_geometric.nn.inits import reset
 
 from torch_geometric_uotp.coefficients import Coefficients, readable
 from torch_geometric_uotp.conventional import setting
@@ -194,9 +195,7 @@ class UOTPAggregation(Aggregation):
     def reset_parameters(self) -> None:
         """Go back to the initial coefficients; draw new weights of what has any."""
         for module in self.children():
-            reset = getattr(module, "reset_parameters", None)
-            if reset is not None:
-                reset()
+            reset(module)
 
     def coefficients(self) -> dict[str, Tensor]:
         """The present coefficients, detached, each of shape [steps, heads].

@@ -11,6 +11,11 @@ from torch_geometric_uotp.coefficients import Coefficients, spread
 from torch_geometric_uotp.precision import promote
 from torch_geometric_uotp.segments import Segments
 
+# What features count as where a gradient is borrowed, at most.
+LARGEST_BORROWED = 2.0**60
+# And where they are selected: no sum of a few such numbers overflows in float64.
+LARGEST_SELECTED = 2.0**1000
+
 
 @dataclass(frozen=True)
 class Problem:
@@ -126,17 +131,41 @@ class Problem:
         assert self.log_q0 is not None
         return self.log_q0
 
-    def detach_hard_heads(self) -> "Problem":
-        """Cut the features of heads with infinite t off the gradient."""
-        hard = self.coefficients.hard
-        if hard is None:
-            return self
-        mask = hard.unsqueeze(-1)
-        return replace(
-            self,
-            scores=torch.where(mask, self.scores.detach(), self.scores),
-            values=torch.where(mask, self.values.detach(), self.values),
+    @property
+    def learns(self) -> bool:
+        """Whether the solution has a gradient by anything but the features."""
+        given = self.coefficients
+        tables = (given.t, given.r_p, given.r_q, given.rho, self.log_p0, self.log_q0)
+        return torch.is_grad_enabled() and any(
+            table is not None and table.requires_grad for table in tables
         )
+
+    def soften(self) -> "Problem":
+        """The problem that heads with infinite t borrow the gradient of.
+
+        There the features are constants, and small enough for their squares to be
+        finite: a maximum may pass over -inf, and so does the gradient.
+        """
+        assert self.coefficients.hard is not None
+        hard = self.coefficients.hard.unsqueeze(-1)
+        largest = min(LARGEST_BORROWED, torch.finfo(self.scores.dtype).max)
+
+        def bounded(x: Tensor) -> Tensor:
+            return torch.where(hard, x.detach().clamp(-largest, largest), x)
+
+        scores = bounded(self.scores)
+        shared = self.values is self.scores
+        return replace(
+            self, scores=scores, values=scores if shared else bounded(self.values)
+        )
+
+    def select(self) -> "Problem":
+        """The problem of heads with infinite t: finite scores of no gradient.
+
+        Infinite ones would make potentials of inf - inf.
+        """
+        largest = min(LARGEST_SELECTED, torch.finfo(self.scores.dtype).max)
+        return replace(self, scores=self.scores.detach().clamp(-largest, largest))
 
 
 @dataclass(frozen=True)
@@ -182,6 +211,15 @@ class Solution:
         The measure is the solver's own and is described there.
         """
         return self.make_residual()
+
+    def to(self, dtype: torch.dtype) -> "Solution":
+        """The same in another floating-point type."""
+        return replace(
+            self,
+            pooled=self.pooled.to(dtype),
+            make_plan=lambda: self.make_plan().to(dtype),
+            make_residual=lambda: self.make_residual().to(dtype),
+        )
 
     def unnormalized(self) -> Tensor:
         r"""The output without normalisation, :math:`C \sum_n P_{nd} x_{nd}`."""

@@ -39,6 +39,12 @@ class StructuralProblem(Problem):
         given = {field.name: getattr(problem, field.name) for field in fields(problem)}
         return cls(**given, alpha_s=alpha_s)
 
+    @property
+    def learns(self) -> bool:
+        return super().learns or (
+            torch.is_grad_enabled() and self.alpha_s.requires_grad
+        )
+
     def tangent(self, gain: Tensor) -> "StructuralProblem":
         r"""The problem with the structural term replaced by its tangent at a plan.
 

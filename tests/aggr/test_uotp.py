@@ -4,6 +4,7 @@ import math
 import pytest
 import torch
 from torch.nn import Linear, ReLU, Sequential
+from torch_geometric.nn.aggr import MaxAggregation
 
 from torch_geometric_uotp import UOTPAggregation
 from torch_geometric_uotp.aggr import UOTPAggregation as Aggr
@@ -73,6 +74,26 @@ def test_finite_over_the_whole_range(solver: dict, dtype: torch.dtype) -> None:
                 alpha2,
                 scale,
             )
+
+
+@ALL_SOLVERS
+@pytest.mark.parametrize("learn", [True, False])
+@pytest.mark.parametrize("dtype", [torch.float16, torch.float32, torch.float64])
+@pytest.mark.parametrize("value", [-INF, INF, 1e38, -3e38])
+def test_a_maximum_passes_over_any_value(
+    solver: dict, learn: bool, dtype: torch.dtype, value: float
+) -> None:
+    """One entry, or, as where nodes are masked, a whole node."""
+    layer = UOTPAggregation.like("max", 6, learn=learn, **solver).to(dtype)
+    for part in (slice(0, 1), slice(None)):
+        x = nodes(dtype=dtype)
+        x[1, part] = value
+        x.requires_grad_()
+        out = layer(x, INDEX)
+        assert out.equal(MaxAggregation()(x, INDEX, dim_size=5))
+        loss = out.masked_fill(out.abs() > 1e4, 0).sum()
+        for gradient in torch.autograd.grad(loss, [x, *layer.parameters()]):
+            assert gradient.isfinite().all()
 
 
 @ALL_SOLVERS

@@ -1,6 +1,7 @@
 """What must hold for every solver."""
 
 from dataclasses import replace
+from unittest.mock import patch
 
 import pytest
 import torch
@@ -134,6 +135,22 @@ def test_heads_of_infinite_t_stand_beside_others(solver: Solver) -> None:
     assert solution.pooled[:, 4:].equal(soft.pooled[:, 4:])
     assert solution.plan[:, 4:].equal(soft.plan[:, 4:])
     assert solution.residual[:, 1].equal(soft.residual[:, 1])
+
+
+@SOLVERS
+def test_only_what_learns_borrows_a_gradient(solver: Solver) -> None:
+    problem = ragged(heads=2)
+    hard = replace(problem.coefficients, hard=torch.tensor([True, True]))
+    t = hard.t.clone().requires_grad_()
+    kind = type(solver)
+    with patch.object(kind, "solve", autospec=True, side_effect=kind.solve) as solve:
+        fixed = solver(replace(problem, coefficients=hard))
+        assert solve.call_count == 1
+        learned = solver(replace(problem, coefficients=replace(hard, t=t)))
+        assert solve.call_count == 3
+    assert fixed.pooled.equal(learned.pooled)
+    assert not fixed.pooled.requires_grad
+    assert torch.autograd.grad(learned.pooled.square().sum(), t)[0].abs() > 0
 
 
 @pytest.mark.parametrize("num_steps", [0, -3])

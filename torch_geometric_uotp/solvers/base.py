@@ -14,10 +14,13 @@ class Solver(ABC):
 
     def __call__(self, problem: Problem) -> Solution:
         """Solve the problem, heads of finite and of infinite t alike."""
-        soft = self.solve(problem.detach_hard_heads(), LOG_SUM_EXP)
         if problem.coefficients.hard is None:
-            return soft
-        return _join(problem, self.solve(problem, MAX_PLUS), soft)
+            return self.solve(problem, LOG_SUM_EXP)
+        dtype = torch.promote_types(problem.scores.dtype, torch.float32)
+        hard = self.solve(problem.select(), MAX_PLUS).to(dtype)
+        if _is_hard_alone(problem):
+            return hard
+        return _join(problem, hard, self.solve(problem.soften(), LOG_SUM_EXP))
 
     @property
     @abstractmethod
@@ -63,6 +66,15 @@ class UnrolledSolver(Solver):
         return self.num_steps
 
 
+def _is_hard_alone(problem: Problem) -> bool:
+    """Whether the problem at finite t gives neither a value nor a gradient."""
+    heads = problem.coefficients.hard
+    assert heads is not None
+    return (
+        not problem.learns and not torch.compiler.is_compiling() and bool(heads.all())
+    )
+
+
 def _join(problem: Problem, hard: Solution, soft: Solution) -> Solution:
     """Take heads of infinite t from ``hard``, the others from ``soft``.
 
@@ -74,13 +86,10 @@ def _join(problem: Problem, hard: Solution, soft: Solution) -> Solution:
     assert heads is not None
     channels = heads.repeat_interleave(problem.scores.size(-1))
     borrowed = soft.pooled - soft.pooled.detach()
-    dtype = soft.pooled.dtype
     return Solution(
-        pooled=torch.where(channels, hard.pooled.to(dtype) + borrowed, soft.pooled),
+        pooled=torch.where(channels, hard.pooled + borrowed, soft.pooled),
         segments=problem.segments,
         heads=problem.scores.size(1),
-        make_plan=lambda: torch.where(channels, hard.plan, soft.plan).to(dtype),
-        make_residual=lambda: torch.where(heads, hard.residual, soft.residual).to(
-            dtype
-        ),
+        make_plan=lambda: torch.where(channels, hard.plan, soft.plan),
+        make_residual=lambda: torch.where(heads, hard.residual, soft.residual),
     )

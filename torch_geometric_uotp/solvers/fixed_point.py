@@ -80,14 +80,12 @@ class FixedPoint(Solver):
             return self._differentiable(problem, ring, b)
 
         return Solution(
-            pooled=pooled.flatten(1).to(dtype),
+            pooled=pooled.flatten(1),
             segments=problem.segments,
             heads=problem.scores.size(1),
-            make_plan=lambda: plan(problem, ring, 0, differentiable()).to(dtype),
-            make_residual=lambda: residual(problem, ring, 0, differentiable()).to(
-                dtype
-            ),
-        )
+            make_plan=lambda: plan(problem, ring, 0, differentiable()),
+            make_residual=lambda: residual(problem, ring, 0, differentiable()),
+        ).to(dtype)
 
     def _solve_natively(self, problem: Problem) -> tuple[Tensor, Tensor, Tensor]:
         heads = problem.scores.size(1)

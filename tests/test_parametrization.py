@@ -90,6 +90,29 @@ def test_half_precision_modules_keep_their_digits(holder, dtype) -> None:
     module = holder().to(dtype)
     assert module.t.dtype == torch.float32
     assert module.double().t.dtype == torch.float64
+    assert module.float().t.dtype == torch.float32
+
+
+@pytest.mark.parametrize(("saved", "other"), [(0.0, 0.5), (0.5, 0.0)])
+def test_what_is_loaded_is_what_was_saved_wherever_it_starts(saved, other) -> None:
+    module, loaded = learned(saved), learned(other)
+    with torch.no_grad():
+        module.t.fill_(0.26)  # beyond either end
+    loaded.load_state_dict(module.state_dict())
+    ends = module(torch.float32).describe()["t"]
+    assert ends.equal(loaded(torch.float32).describe()["t"])
+    assert ends.item() == (math.inf if saved == 0 else pytest.approx(1024, rel=1e-4))
+    loaded.reset_parameters()
+    assert loaded(torch.float32).describe()["alpha0"].item() == pytest.approx(other)
+
+
+@pytest.mark.parametrize("alpha0", [0.0, 0.5])
+def test_states_without_the_end_of_t_are_read_as_before(alpha0: float) -> None:
+    module = learned(alpha0)
+    state = module.state_dict()
+    del state["_extra_state"]
+    module.load_state_dict(state)
+    assert module(torch.float32).describe()["alpha0"].item() == pytest.approx(alpha0)
 
 
 def test_fixed_coefficients_are_buffers_of_exact_value() -> None:
@@ -100,6 +123,27 @@ def test_fixed_coefficients_are_buffers_of_exact_value() -> None:
     values = module(torch.float64)
     assert values.t.item() == pytest.approx(1e6, rel=1e-7)
     assert (values.r_p.item(), values.r_q.item()) == (0, 1)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize(
+    ("arguments", "name"), [((1e-320, 1.0, 1.0), "alpha0"), ((1, 1, 1, 1e-320), "rho")]
+)
+def test_fixed_coefficients_must_fit_their_type(arguments, name: str, dtype) -> None:
+    start = Coefficients.from_alphas(*arguments)
+    torch.set_default_dtype(dtype)
+    try:
+        with pytest.raises(ValueError, match=f"'{name}' and its inverse .*{dtype}"):
+            FixedCoefficients(start)
+    finally:
+        torch.set_default_dtype(torch.float32)
+
+
+def test_fixed_coefficients_that_just_fit() -> None:
+    start = Coefficients.from_alphas(1e-38, 1.0, 1.0)
+    assert FixedCoefficients(start)(torch.float32).t.item() == pytest.approx(1e38)
+    with pytest.raises(ValueError, match=r"'alpha0' .*asks for 1e\+40"):
+        FixedCoefficients(Coefficients.from_alphas(1e-40, 1.0, 1.0))
 
 
 @pytest.mark.parametrize(

@@ -54,7 +54,7 @@ class Coefficients:
     ) -> "Coefficients":
         r"""Convert the paper's coefficients, from 0 to infinity inclusive.
 
-        The tables are of float64.
+        The tables are copies of what is given, of float64 and on the CPU.
 
         Args:
             alpha0 (float or torch.Tensor): :math:`\alpha_0`, a number or of
@@ -183,7 +183,7 @@ def _row(table: Tensor, k: int) -> Tensor:
 
 
 def _table(name: str, value: float | Tensor) -> Tensor:
-    given = torch.as_tensor(value, dtype=torch.float64)
+    given = torch.as_tensor(value, dtype=torch.float64, device="cpu").detach().clone()
     table = given.view((1,) * (2 - given.dim()) + given.shape)
     if table.dim() > 2 or not bool((table >= 0).all()):
         raise ValueError(
@@ -217,6 +217,6 @@ def _expand(name: str, table: Tensor, steps: int, heads: int) -> Tensor:
     if table.size(0) not in (1, steps) or table.size(1) not in (1, heads):
         raise ValueError(
             f"'{name}' must have {steps} steps and {heads} heads, or 1 (got shape "
-            f"{tuple(table.shape)})"
+            f"{tuple(table.shape)}); a row for each step needs share_steps=False"
         )
     return table.expand(steps, heads)

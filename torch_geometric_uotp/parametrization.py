@@ -1,6 +1,7 @@
 r"""How a layer holds its coefficients: learned or fixed."""
 
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -16,18 +17,20 @@ from torch_geometric_uotp.projection import (
     sharpest,
 )
 
+FIXED = ("t", "r_p", "r_q", "rho", "hard")
+
 
 class CoefficientHolder(Module):
     """Tables that follow the module to a device, in float32 or better.
 
     Half precision has too few digits for them: t = 1e6 overflows, and a step of
-    1e-3 from 0.9 is lost.
+    1e-3 from 0.9 is lost. Where they start is kept apart, on the CPU.
     """
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Module:
         def keep_precision(tensor: Tensor) -> Tensor:
             moved = fn(tensor)
-            if moved.dtype.itemsize < tensor.dtype.itemsize:
+            if moved.is_floating_point() and moved.dtype.itemsize < 4:
                 return tensor.to(moved.device)
             return moved
 
@@ -39,6 +42,9 @@ class FixedCoefficients(CoefficientHolder):
 
     Args:
         start (Coefficients): Their values.
+
+    Raises:
+        ValueError: If t or rho leaves the range of the tables' type.
     """
 
     t: Tensor
@@ -49,15 +55,25 @@ class FixedCoefficients(CoefficientHolder):
 
     def __init__(self, start: Coefficients) -> None:
         super().__init__()
+        self.start = start
         dtype = _table_dtype()
-        self.register_buffer("t", start.t.to(dtype))
-        self.register_buffer("r_p", start.r_p.to(dtype))
-        self.register_buffer("r_q", start.r_q.to(dtype))
-        self.register_buffer("rho", _maybe(start.rho, dtype))
-        self.register_buffer("hard", start.hard)
+        _check_range("alpha0", start.t, dtype)
+        if start.rho is not None:
+            _check_range("rho", start.rho, dtype)
+            _check_range("rho", start.rho.reciprocal(), dtype)
+        for name in FIXED:
+            table = getattr(start, name)
+            kind = torch.bool if name == "hard" else dtype
+            empty = None if table is None else torch.empty(table.shape, dtype=kind)
+            self.register_buffer(name, empty)
+        self.reset_parameters()
 
     def reset_parameters(self) -> None:
-        """Do nothing: there is nothing to reset."""
+        """Restore the values, which nothing but a loaded state changes."""
+        for name in FIXED:
+            table = getattr(self, name)
+            if table is not None:
+                table.copy_(getattr(self.start, name))
 
     def forward(self, dtype: torch.dtype) -> Coefficients:
         """The coefficients in a floating-point type."""
@@ -82,7 +98,8 @@ class LearnedCoefficients(CoefficientHolder):
     :math:`\rho / (1 + \rho)`. What is stored is u / 4 (see ``GAIN``), projected
     to the interval when used. Both ends can be reached, and left again, since
     u has a useful gradient there; t and rho end at 1024 unless t starts at
-    infinity.
+    infinity. Where t ends is part of the state: a layer that is loaded computes
+    what the saved one did, wherever either started.
 
     Args:
         start (Coefficients): Initial values.
@@ -99,6 +116,7 @@ class LearnedCoefficients(CoefficientHolder):
     r_p: Tensor
     r_q: Tensor
     rho: Tensor
+    unbounded: bool
 
     def __init__(self, start: Coefficients, rows: dict[str, int]) -> None:
         super().__init__()
@@ -118,6 +136,7 @@ class LearnedCoefficients(CoefficientHolder):
 
     def reset_parameters(self) -> None:
         """Go back to the initial values."""
+        self.unbounded = self.start.hard is not None
         for name, point in _points(self.start).items():
             table = getattr(self, name)
             with torch.no_grad():
@@ -134,9 +153,24 @@ class LearnedCoefficients(CoefficientHolder):
         """
         rho = None if self.start.rho is None else self.rho.to(dtype)
         t, r_p, r_q = (table.to(dtype) for table in (self.t, self.r_p, self.r_q))
-        projection = Projection(sharpest() if self.start.hard is None else 1.0)
+        projection = Projection(1.0 if self.unbounded else sharpest())
         stored = Coefficients(t, r_p, r_q, rho, projection=projection)
-        return stored if self.start.hard is None else stored.explicit()
+        return stored.explicit() if self.unbounded else stored
+
+    def get_extra_state(self) -> Tensor:
+        """Whether t may be infinite."""
+        return torch.tensor(self.unbounded, device="cpu")
+
+    def set_extra_state(self, state: Tensor) -> None:
+        """Take over whether t may be infinite."""
+        self.unbounded = bool(state)
+
+    def _load_from_state_dict(
+        self, state_dict: dict[str, Any], prefix: str, *arguments: Any
+    ) -> None:
+        # States saved before they said so are of a layer that started like this one.
+        state_dict.setdefault(f"{prefix}_extra_state", self.get_extra_state())
+        super()._load_from_state_dict(state_dict, prefix, *arguments)
 
 
 class FixedWeight(CoefficientHolder):
@@ -150,10 +184,13 @@ class FixedWeight(CoefficientHolder):
 
     def __init__(self, start: Tensor) -> None:
         super().__init__()
-        self.register_buffer("weight", start.to(_table_dtype()))
+        self.start = start
+        self.register_buffer("weight", torch.empty(start.shape, dtype=_table_dtype()))
+        self.reset_parameters()
 
     def reset_parameters(self) -> None:
-        """Do nothing: there is nothing to reset."""
+        """Restore the values, which nothing but a loaded state changes."""
+        self.weight.copy_(self.start)
 
     def forward(self, dtype: torch.dtype) -> Tensor:
         """The weight in a floating-point type, of shape [H]."""
@@ -206,6 +243,14 @@ def _points(start: Coefficients) -> dict[str, Tensor]:
     _check_finite_start("rho", start.rho)
     _check_finite_start("rho", start.rho.reciprocal())
     return points | {"rho": start.rho / (1 + start.rho)}
+
+
+def _check_range(name: str, values: Tensor, dtype: torch.dtype) -> None:
+    if not bool(values.to(dtype).isfinite().all()):
+        raise ValueError(
+            f"'{name}' and its inverse must lie in the range of {dtype} (got a value "
+            f"that asks for {values.max():g})"
+        )
 
 
 def _check_finite_start(name: str, values: Tensor) -> None:

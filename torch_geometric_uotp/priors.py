@@ -112,7 +112,7 @@ def log_channel_prior(prior: Tensor | None, channels: int, heads: int) -> Tensor
         raise ValueError(
             f"'channel_prior' must be of shape ({channels},) (got {tuple(prior.shape)})"
         )
-    return log_positive("channel_prior", prior).view(heads, -1)
+    return log_positive("channel_prior", prior.detach()).view(heads, -1)
 
 
 def log_positive(name: str, prior: Tensor) -> Tensor:

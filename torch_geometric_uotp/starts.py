@@ -22,13 +22,13 @@ def spread(**kwargs: Any) -> dict[str, Any]:
     Args:
         **kwargs (optional): Further arguments, which take precedence.
     """
-    alpha0 = torch.tensor(ALPHA0, dtype=torch.float64)
+    alpha0 = torch.tensor(ALPHA0, dtype=torch.float64, device="cpu")
     start = {
         "heads": len(ALPHA0),
         "alpha0": alpha0,
         "alpha1": alpha0,
         "alpha2": RATIO * alpha0,
-        "size_power": torch.tensor(SIZE_POWER, dtype=torch.float64),
+        "size_power": torch.tensor(SIZE_POWER, dtype=torch.float64, device="cpu"),
         "node_prior": "attention",
     }
     return start | kwargs

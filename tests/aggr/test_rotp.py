@@ -1,3 +1,4 @@
+import copy
 import math
 
 import pytest
@@ -124,6 +125,16 @@ def test_repr_and_reset() -> None:
     )
     with torch.no_grad():
         layer.structure.weight.add_(0.02)
+    layer.reset_parameters()
+    assert layer.coefficients()["alpha_s"].item() == pytest.approx(3)
+
+
+@pytest.mark.parametrize("learn", [True, False])
+def test_a_weight_given_is_copied(learn: bool) -> None:
+    given = torch.tensor([3.0], dtype=torch.double, requires_grad=True)
+    layer = copy.deepcopy(ROTPAggregation(6, alpha_s=given, learn=learn))
+    with torch.no_grad():
+        given.fill_(7)
     layer.reset_parameters()
     assert layer.coefficients()["alpha_s"].item() == pytest.approx(3)
 

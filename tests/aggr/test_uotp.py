@@ -1,3 +1,4 @@
+import copy
 import itertools
 import math
 
@@ -247,6 +248,47 @@ def test_reset_reaches_into_containers(name: str) -> None:
     drawn = [parameter.detach().clone() for parameter in module.parameters()]
     layer.reset_parameters()
     assert not any(map(torch.equal, drawn, module.parameters()))
+
+
+GIVEN = {
+    "alpha0": torch.tensor([[0.5, 2.0]], dtype=torch.double),
+    "rho": torch.tensor([1.0, 2.0], dtype=torch.double),
+    "channel_prior": torch.tensor([1.0, 2.0, 3.0, 4.0, 5.0, 6.0]),
+    "size_power": torch.tensor([0.25, 1.0]),
+}
+
+
+@pytest.mark.parametrize("learn", [True, False])
+def test_tensors_given_are_copied(learn: bool) -> None:
+    """The layer neither sees them change, nor keeps their graph."""
+    given = {name: value.clone().requires_grad_() for name, value in GIVEN.items()}
+    layer = UOTPAggregation(6, "badmm", heads=2, learn=learn, **given)
+    x = nodes()
+    expected = layer(x, INDEX)
+    with torch.no_grad():
+        for value in given.values():
+            value.fill_(0.7)
+    layer.reset_parameters()
+    assert copy.deepcopy(layer)(x, INDEX).equal(expected)
+
+
+@pytest.mark.parametrize("learn", [True, False])
+@pytest.mark.parametrize("alpha0", [0.0, GIVEN["alpha0"]])
+def test_can_be_made_without_memory(learn: bool, alpha0) -> None:
+    given = {**GIVEN, "alpha0": alpha0, "learn": learn, "solver": "badmm", "heads": 2}
+    with torch.device("meta"):
+        layer = UOTPAggregation(6, **given)
+    assert layer.coefficient.t.is_meta
+    layer = layer.to_empty(device="cpu")
+    layer.reset_parameters()
+    x = nodes()
+    assert layer(x, INDEX).equal(UOTPAggregation(6, **given)(x, INDEX))
+
+
+def test_presets_can_be_made_without_memory() -> None:
+    with torch.device("meta"):
+        layer = UOTPAggregation.spread(8)
+    assert all(parameter.is_meta for parameter in layer.parameters())
 
 
 @pytest.mark.parametrize(

@@ -104,11 +104,11 @@ class ROTPAggregation(UOTPAggregation):
 
 
 def _row(alpha_s: float | Tensor, heads: int) -> Tensor:
-    given = torch.as_tensor(alpha_s, dtype=torch.float64)
+    given = torch.as_tensor(alpha_s, dtype=torch.float64, device="cpu")
     valid = (given >= 0) & (given < math.inf)
     if given.shape not in ((), (1,), (heads,)) or not bool(valid.all()):
         raise ValueError(
             f"'alpha_s' must be a number, or of shape ({heads},), finite and not "
             f"negative (got {alpha_s})"
         )
-    return given.expand(heads)
+    return given.detach().clone().expand(heads)

@@ -160,9 +160,9 @@ class UOTPAggregation(Aggregation):
             if size_power is None
             else SizeScaling(size_power, channels // heads, heads, learn)
         )
-        self.register_buffer(
-            "log_p0", log_channel_prior(channel_prior, channels, heads)
-        )
+        log_p0 = log_channel_prior(channel_prior, channels, heads)
+        self.start_of_log_p0 = log_p0
+        self.register_buffer("log_p0", None if log_p0 is None else log_p0.clone())
 
     @classmethod
     def like(cls, name: str, channels: int, **kwargs: Any) -> Self:
@@ -196,6 +196,8 @@ class UOTPAggregation(Aggregation):
         """Go back to the initial coefficients; draw new weights of what has any."""
         for module in self.children():
             reset(module)
+        if self.log_p0 is not None:
+            self.log_p0.copy_(self.start_of_log_p0)
 
     def coefficients(self) -> dict[str, Tensor]:
         """The present coefficients, detached, each of shape [steps, heads].

@@ -58,6 +58,8 @@ UNREACHED = {
     ("softmax", "badmm", "entropy"),
     ("softmax", "badmm", "quadratic"),
     ("attention", "badmm", "quadratic"),
+    ("mixed", "badmm", "quadratic"),
+    ("gated", "badmm", "quadratic"),
 }
 
 
@@ -74,14 +76,26 @@ def setting(name: str, **kwargs: Any) -> dict[str, Any]:
     """
     if name not in SETTINGS:
         raise ValueError(f"'name' must be one of {sorted(SETTINGS)} (got '{name}')")
-    solver = kwargs.get("solver", "sinkhorn")
-    regularizer = kwargs.get("regularizer", "entropy")
+    check_reached(name, **kwargs)
+    return SETTINGS[name] | kwargs
+
+
+def check_reached(
+    name: str,
+    solver: str = "sinkhorn",
+    regularizer: str = "entropy",
+    **kwargs: Any,
+) -> None:
+    """Check that a layer of these arguments can be a conventional pooling.
+
+    Raises:
+        ValueError: If its solver does not reach it in a finite number of steps.
+    """
     if (name, solver, regularizer) in UNREACHED:
         raise ValueError(
             f"'{name}' is not reached by solver='{solver}' with regularizer="
             f"'{regularizer}' in a finite number of steps; Sinkhorn reaches it"
         )
-    return SETTINGS[name] | kwargs
 
 
 def keeps(name: str, argument: str, value: Any) -> bool:

@@ -196,8 +196,8 @@ class Solution:
     @cached_property
     def node_marginal(self) -> Tensor:
         """q, what each node gives, of shape [N, H]."""
-        channels = self.plan.size(-1) // self.heads
-        return self.plan.view(self.plan.size(0), self.heads, channels).sum(-1)
+        shape = (self.plan.size(0), self.heads, self._channels)
+        return self.plan.view(shape).sum(-1)
 
     @cached_property
     def channel_marginal(self) -> Tensor:
@@ -223,5 +223,9 @@ class Solution:
 
     def unnormalized(self) -> Tensor:
         r"""The output without normalisation, :math:`C \sum_n P_{nd} x_{nd}`."""
-        channels = self.pooled.size(-1) // self.heads
-        return self.pooled * self.segments.sum(self.make_plan()) * channels
+        return self.pooled * self.segments.sum(self.make_plan()) * self._channels
+
+    @property
+    def _channels(self) -> int:
+        """C; a leading axis without entries leaves no heads."""
+        return self.pooled.size(-1) // max(self.heads, 1)

@@ -46,7 +46,7 @@ class Blocks:
 
     def split(self, numbers: int) -> Iterator["Blocks"]:
         """Parts whose blocks, of ``numbers`` numbers each, fit the workspace."""
-        size = max(1, WORKSPACE // numbers)
+        size = max(1, WORKSPACE // max(1, numbers))
         for start in range(0, self.sets.numel(), size):
             part = slice(start, start + size)
             yield Blocks(self.sets[part], self.nodes[part], self.filled[part])

@@ -9,7 +9,7 @@ from torch_geometric.nn.aggr import (
     SumAggregation,
 )
 
-from tests.aggr.test_uotp import INDEX, nodes
+from tests.aggr.test_uotp import INDEX, empty_axis, nodes
 from torch_geometric_uotp import HierarchicalUOTPAggregation, UOTPAggregation
 from torch_geometric_uotp.aggr.hierarchical import GatedWeights, SharedWeights
 
@@ -131,12 +131,19 @@ def test_repr() -> None:
     )
 
 
+@pytest.mark.parametrize("native", [True, False])
+def test_a_leading_axis_may_be_empty(native: bool) -> None:
+    empty_axis(HierarchicalUOTPAggregation(6), native)
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
         ({"weights": "learned"}, r"'weights' must be one of \['gated', .*'learned'"),
         ({"node_prior": "attention"}, "'weights' are the node prior"),
         ({"poolings": []}, "'poolings' .*got none"),
+        ({"poolings": "mean"}, "'poolings' must be a list .*got mean"),
+        ({"poolings": MeanAggregation()}, "list .*got MeanAggregation"),
         ({"heads": 4}, "multiple of 'heads'"),
     ],
 )
@@ -148,6 +155,14 @@ def test_bad_arguments_are_named(arguments: dict, message: str) -> None:
 def test_unknown_poolings_are_named() -> None:
     with pytest.raises(ValueError, match=r"\['gated', 'mixed'\] .got 'tree'"):
         HierarchicalUOTPAggregation.like("tree", 6)
+
+
+@pytest.mark.parametrize("name", ["mixed", "gated"])
+def test_poolings_a_solver_does_not_reach_are_named(name: str) -> None:
+    with pytest.raises(ValueError, match=f"'{name}' is not reached by solver='badmm'"):
+        HierarchicalUOTPAggregation.like(
+            name, 6, solver="badmm", regularizer="quadratic"
+        )
 
 
 def test_poolings_of_another_width_are_named() -> None:

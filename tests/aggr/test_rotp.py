@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch_geometric.nn.aggr import MaxAggregation, MeanAggregation, SumAggregation
 
-from tests.aggr.test_uotp import ALL_SOLVERS, INDEX, nodes
+from tests.aggr.test_uotp import ALL_SOLVERS, INDEX, empty_axis, nodes
 from torch_geometric_uotp import ROTPAggregation, UOTPAggregation
 
 
@@ -137,6 +137,11 @@ def test_a_weight_given_is_copied(learn: bool) -> None:
         given.fill_(7)
     layer.reset_parameters()
     assert layer.coefficients()["alpha_s"].item() == pytest.approx(3)
+
+
+@pytest.mark.parametrize("native", [True, False])
+def test_a_leading_axis_may_be_empty(native: bool) -> None:
+    empty_axis(ROTPAggregation(6), native)
 
 
 @pytest.mark.parametrize(

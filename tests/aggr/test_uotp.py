@@ -1,13 +1,14 @@
 import copy
 import itertools
 import math
+from unittest.mock import patch
 
 import pytest
 import torch
-from torch.nn import Linear, ReLU, Sequential
+from torch.nn import Linear, Module, ReLU, Sequential
 from torch_geometric.nn.aggr import MaxAggregation
 
-from torch_geometric_uotp import UOTPAggregation
+from torch_geometric_uotp import UOTPAggregation, ops
 from torch_geometric_uotp.aggr import UOTPAggregation as Aggr
 from torch_geometric_uotp.scores import NormalisedScores
 
@@ -220,6 +221,33 @@ def test_heads_are_transports_of_their_own() -> None:
             3, **{name: value[head] for name, value in alphas.items()}
         )
         torch.testing.assert_close(layer(x, INDEX)[:, part], single(x[:, part], INDEX))
+
+
+def empty_axis(layer: Module, native: bool) -> None:
+    """A leading axis without entries: nothing comes out, and gradients are there."""
+    with patch.object(ops, "AVAILABLE", native and ops.AVAILABLE):
+        for shape, dim in (((0, 10, 6), 1), ((2, 0, 10, 6), -2), ((10, 0, 6), 0)):
+            x = torch.zeros(shape, requires_grad=True)
+            out = layer(x, INDEX, dim=dim, dim_size=7)
+            assert out.shape == torch.Size(7 if n == 10 else n for n in shape)
+            found = torch.autograd.grad(out.sum(), [x, *layer.parameters()])
+            assert all(gradient.eq(0).all() for gradient in found)
+
+
+@pytest.mark.parametrize("native", [True, False])
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        *SOLVERS,
+        {"tol": 1e-6},
+        {"normalize": False, "size_power": 0.5, "heads": 2},
+        {"node_prior": "attention", "scores": Linear(6, 6)},
+        {"alpha0": 0.0},
+    ],
+    ids=str,
+)
+def test_a_leading_axis_may_be_empty(arguments: dict, native: bool) -> None:
+    empty_axis(UOTPAggregation(6, **arguments), native)
 
 
 def test_repr_shows_what_was_learned() -> None:

@@ -14,6 +14,7 @@ from torch_geometric.nn.resolver import aggregation_resolver
 
 from torch_geometric_uotp.aggr.given_prior import GivenPriorUOTP
 from torch_geometric_uotp.aggr.uotp import UOTPAggregation
+from torch_geometric_uotp.conventional import check_reached
 from torch_geometric_uotp.precision import Promoting, applied, promote
 from torch_geometric_uotp.segments import Segments
 
@@ -130,8 +131,11 @@ class HierarchicalUOTPAggregation(Aggregation):
         self.combine = GivenPriorUOTP(channels, **kwargs)
         if poolings is None:
             poolings = [_exactly("mean", channels), _exactly("max", channels)]
-        if len(poolings) == 0:
-            raise ValueError("'poolings' must name at least one (got none)")
+        if isinstance(poolings, (str, Aggregation)) or len(poolings) == 0:
+            raise ValueError(
+                "'poolings' must be a list of at least one name or aggregation (got "
+                f"{poolings or 'none'})"
+            )
         self.poolings = ModuleList(_pooling(given, channels) for given in poolings)
         self.weights = _weights(weights, channels, len(poolings), self.combine.heads)
 
@@ -148,10 +152,12 @@ class HierarchicalUOTPAggregation(Aggregation):
                 precedence over those that make it that pooling.
 
         Raises:
-            ValueError: If there is no such pooling here.
+            ValueError: If there is no such pooling here, or the solver does not
+                reach it in a finite number of steps.
         """
         if name not in POOLINGS:
             raise ValueError(f"'name' must be one of {sorted(POOLINGS)} (got '{name}')")
+        check_reached(name, **kwargs)
         follow = {"alpha0": math.inf, "alpha1": math.inf, "alpha2": math.inf}
         return cls(channels, **{"weights": POOLINGS[name], **follow, **kwargs})
 

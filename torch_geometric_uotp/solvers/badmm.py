@@ -12,7 +12,12 @@ from torch_geometric_uotp.problem import Problem, Solution
 from torch_geometric_uotp.segments import Segments
 from torch_geometric_uotp.semiring import LOG_SUM_EXP, MAX_PLUS, Semiring
 from torch_geometric_uotp.solvers.base import UnrolledSolver
-from torch_geometric_uotp.solvers.native import as_given, pool_natively, with_portable
+from torch_geometric_uotp.solvers.native import (
+    as_given,
+    pool_natively,
+    takes,
+    with_portable,
+)
 
 
 class Regularizer(Protocol):
@@ -124,7 +129,7 @@ class BADMM(UnrolledSolver):
     def solve(self, problem: Problem, ring: Semiring) -> Solution:
         if problem.coefficients.rho is None:
             raise ValueError("BADMM needs coefficients with 'rho' (got none)")
-        if ring is LOG_SUM_EXP and ops.takes(problem.scores):
+        if ring is LOG_SUM_EXP and takes(problem):
             pooled = pool_natively(
                 ops.BADMM, problem, self.num_steps, self.regularizer.quadratic
             )

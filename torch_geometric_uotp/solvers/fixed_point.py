@@ -7,7 +7,7 @@ from functools import cache
 import torch
 from torch import Tensor
 
-from torch_geometric_uotp import fixed_point_ops, ops
+from torch_geometric_uotp import fixed_point_ops
 from torch_geometric_uotp.coefficients import Coefficients
 from torch_geometric_uotp.precision import promote
 from torch_geometric_uotp.problem import Problem, Solution
@@ -15,6 +15,7 @@ from torch_geometric_uotp.segments import Segments
 from torch_geometric_uotp.semiring import LOG_SUM_EXP, Semiring
 from torch_geometric_uotp.solvers import implicit
 from torch_geometric_uotp.solvers.base import Solver
+from torch_geometric_uotp.solvers.native import takes
 from torch_geometric_uotp.solvers.sinkhorn import logits, plan, residual
 
 
@@ -70,7 +71,7 @@ class FixedPoint(Solver):
     def solve(self, problem: Problem, ring: Semiring) -> Solution:
         dtype = torch.promote_types(problem.scores.dtype, torch.float32)
         problem = _in_double(problem)
-        if ring is LOG_SUM_EXP and ops.takes(problem.scores):
+        if ring is LOG_SUM_EXP and takes(problem):
             pooled, b, solved = self._solve_natively(problem)
         else:
             pooled, b, solved = self._solve_portably(problem, ring)

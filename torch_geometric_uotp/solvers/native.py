@@ -13,6 +13,11 @@ from torch_geometric_uotp.problem import Problem, Solution
 from torch_geometric_uotp.projection import Projection
 
 
+def takes(problem: Problem) -> bool:
+    """Whether the native operators solve a problem: not one without heads."""
+    return problem.scores.size(1) > 0 and ops.takes(problem.scores)
+
+
 def pool_natively(operator: Operator, problem: Problem, *options: int | bool) -> Tensor:
     """The pooled values [G, H, C], by an operator with these options."""
     heads, log_q0 = problem.scores.size(1), problem.log_q0

@@ -10,7 +10,12 @@ from torch_geometric_uotp.problem import Problem, Solution
 from torch_geometric_uotp.segments import Segments
 from torch_geometric_uotp.semiring import LOG_SUM_EXP, Semiring
 from torch_geometric_uotp.solvers.base import UnrolledSolver
-from torch_geometric_uotp.solvers.native import as_given, pool_natively, with_portable
+from torch_geometric_uotp.solvers.native import (
+    as_given,
+    pool_natively,
+    takes,
+    with_portable,
+)
 
 
 @dataclass(frozen=True)
@@ -50,7 +55,7 @@ class Sinkhorn(UnrolledSolver):
         return {"t": steps, "r_p": steps - 1 if normalize else steps, "r_q": steps}
 
     def solve(self, problem: Problem, ring: Semiring) -> Solution:
-        if ring is LOG_SUM_EXP and ops.takes(problem.scores):
+        if ring is LOG_SUM_EXP and takes(problem):
             pooled = pool_natively(ops.SINKHORN, problem, self.num_steps)
             return with_portable(
                 pooled, problem, lambda p: self._solve_portably(p, LOG_SUM_EXP)

@@ -151,6 +151,7 @@ def test_a_leading_axis_may_be_empty(native: bool) -> None:
         ({"alpha_s": math.inf}, "'alpha_s' .*finite .*inf"),
         ({"alpha_s": torch.ones(3)}, r"'alpha_s' .*shape \(1,\)"),
         ({"alpha_s": 2000.0}, "learned 'alpha_s' must start at at most 1024"),
+        ({"num_outer_steps": 2.5}, "'num_outer_steps' must be an integer .*2.5"),
         ({"num_outer_steps": 1}, "'num_outer_steps' must be at least 2 .*got 1"),
     ],
 )

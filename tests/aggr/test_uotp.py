@@ -322,7 +322,13 @@ def test_presets_can_be_made_without_memory() -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"channels": 0}, "'channels' .*got 0 channels"),
+        ({"channels": 0}, "'channels' must be at least 1 .*got 0"),
+        ({"channels": 6.0}, "'channels' must be an integer .*got 6.0"),
+        ({"heads": 2.0}, "'heads' must be an integer .*got 2.0"),
+        ({"num_steps": 2.5}, "'num_steps' must be an integer .*got 2.5"),
+        ({"tol": 1e-6, "max_steps": 9.5}, "'max_steps' .*integer .*got 9.5"),
+        ({"scores": "layernorm"}, "'scores' must be a module .*got 'layernorm'"),
+        ({"alpha2": torch.ones(4, 1)}, r"\(4, 1\)\); .*needs share_steps=False"),
         ({"heads": 4}, "multiple of 'heads' .*6 channels and 4 heads"),
         ({"solver": "simplex"}, "'solver' .*'simplex'"),
         ({"solver": "badmm", "regularizer": "l1"}, "'regularizer' .*'l1'"),

@@ -2,6 +2,7 @@
 
 import warnings
 from dataclasses import replace
+from pathlib import Path
 from unittest.mock import patch
 
 import pytest
@@ -9,6 +10,7 @@ import torch
 from torch import Tensor
 from torch.autograd import gradcheck, gradgradcheck
 
+from tests.aggr.test_uotp import nodes
 from tests.problems import Alphas, alone, members, ragged
 from tests.solvers.test_sinkhorn import pot_plan
 from torch_geometric_uotp import UOTPAggregation, ops
@@ -16,7 +18,6 @@ from torch_geometric_uotp.coefficients import Coefficients
 from torch_geometric_uotp.problem import Problem
 from torch_geometric_uotp.semiring import LOG_SUM_EXP
 from torch_geometric_uotp.solvers import FixedPoint, Sinkhorn
-from torch_geometric_uotp.solvers.fixed_point import _warn_once
 from torch_geometric_uotp.solvers.implicit import converge, take_plain_steps, unpack
 
 inf = float("inf")
@@ -175,16 +176,24 @@ def test_memory_does_not_grow_with_the_steps() -> None:
     assert kept[0] == kept[1]
 
 
-def test_too_few_steps_are_told_once() -> None:
+def test_too_few_steps_are_told() -> None:
     problem = ragged(sizes=(30, 3), channels=8, coefficients=Alphas(0.01, 1, 1).table())
-    solver = FixedPoint(tol=1e-7, max_steps=7)
-    _warn_once.cache_clear()
     with pytest.warns(RuntimeWarning, match="7 steps were not enough"):
-        solution = solver(problem)
+        solution = FixedPoint(tol=1e-7, max_steps=7)(problem)
     assert solution.residual.max() > 1e-7
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        solver(problem)
+
+
+@pytest.mark.parametrize("by_solve", [True, False])
+def test_the_warning_names_the_line_of_each_caller(by_solve: bool) -> None:
+    layers = [UOTPAggregation(4, tol=1e-12, max_steps=1) for _ in range(2)]
+    with warnings.catch_warnings(record=True) as found:
+        warnings.simplefilter("default")
+        for _ in range(2):
+            for layer in layers:
+                _ = layer.solve(nodes(4)) if by_solve else layer(nodes(4))
+        _ = layers[1](nodes(4))
+    assert [Path(warning.filename) for warning in found] == [Path(__file__)] * 2
+    assert found[0].lineno != found[1].lineno
 
 
 @pytest.mark.parametrize("steps", [1, 2, 5, 20, 40])

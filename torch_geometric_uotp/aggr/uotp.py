@@ -10,6 +10,7 @@ from torch.nn import Module
 from torch_geometric.nn.aggr import Aggregation
 from torch_geometric.nn.inits import reset
 
+from torch_geometric_uotp.arguments import check_count
 from torch_geometric_uotp.coefficients import Coefficients, readable
 from torch_geometric_uotp.conventional import setting
 from torch_geometric_uotp.nodes import nodes_first
@@ -60,9 +61,9 @@ class UOTPAggregation(Aggregation):
             and a transport of its own. (default: :obj:`1`)
         alpha0 (float or torch.Tensor): Start (or, with :obj:`learn=False`,
             value) of the regulariser's weight, from 0 to infinity inclusive: a
-            number, or of shape [heads] or [num_steps, heads]. At 0 mass goes to
-            maxima alone, and ties share it evenly.
-            (default: :obj:`1.0`)
+            number, of shape [heads], or, with :obj:`share_steps=False`, of shape
+            [num_steps, heads]. At 0 mass goes to maxima alone, and ties share it
+            evenly. (default: :obj:`1.0`)
         alpha1 (float or torch.Tensor): Weight of the channel prior, likewise.
             (default: :obj:`1.0`)
         alpha2 (float or torch.Tensor): Weight of the node prior, likewise. It
@@ -131,9 +132,11 @@ class UOTPAggregation(Aggregation):
         max_steps: int | None = None,
     ) -> None:
         super().__init__()
-        if heads < 1 or channels < 1 or channels % heads:
+        check_count("channels", channels)
+        check_count("heads", heads)
+        if channels % heads:
             raise ValueError(
-                "'channels' must be a positive multiple of 'heads' (got "
+                "'channels' must be a multiple of 'heads' (got "
                 f"{channels} channels and {heads} heads)"
             )
         self.channels = channels
@@ -154,6 +157,8 @@ class UOTPAggregation(Aggregation):
             else FixedCoefficients(start)
         )
         self.node_prior = prior_resolver(node_prior, channels, heads)
+        if scores is not None and not isinstance(scores, Module):
+            raise ValueError(f"'scores' must be a module (got {scores!r})")
         self.scores = scores
         self.size_scaling = (
             None

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import torch
 
+from torch_geometric_uotp.arguments import check_count
 from torch_geometric_uotp.problem import Problem, Solution
 from torch_geometric_uotp.semiring import LOG_SUM_EXP, MAX_PLUS, Semiring
 
@@ -49,14 +50,13 @@ class UnrolledSolver(Solver):
         num_steps (int): K. (default: :obj:`4`)
 
     Raises:
-        ValueError: If ``num_steps`` is not positive.
+        ValueError: If ``num_steps`` is not a positive integer.
     """
 
     num_steps: int = 4
 
     def __post_init__(self) -> None:
-        if self.num_steps < 1:
-            raise ValueError(f"'num_steps' must be at least 1 (got {self.num_steps})")
+        check_count("num_steps", self.num_steps)
 
     def __str__(self) -> str:
         return f"{type(self).__name__.lower()}, num_steps={self.num_steps}"

@@ -1,13 +1,15 @@
 r"""Sinkhorn's fixed point, solved to a tolerance."""
 
+import inspect
 import warnings
 from dataclasses import dataclass, replace
-from functools import cache
+from types import FrameType
 
 import torch
 from torch import Tensor
 
 from torch_geometric_uotp import fixed_point_ops
+from torch_geometric_uotp.arguments import check_count
 from torch_geometric_uotp.coefficients import Coefficients
 from torch_geometric_uotp.precision import promote
 from torch_geometric_uotp.problem import Problem, Solution
@@ -17,6 +19,9 @@ from torch_geometric_uotp.solvers import implicit
 from torch_geometric_uotp.solvers.base import Solver
 from torch_geometric_uotp.solvers.native import takes
 from torch_geometric_uotp.solvers.sinkhorn import logits, plan, residual
+
+# Whose lines no warning points at.
+LIBRARIES = ("torch", "torch_geometric", "torch_geometric_uotp")
 
 
 @dataclass(frozen=True)
@@ -35,7 +40,8 @@ class FixedPoint(Solver):
     them by more than the tolerance. At infinite t plain steps are taken.
 
     Where ``max_steps`` do not suffice, the last potentials are taken for the
-    fixed point, and a warning says so, once.
+    fixed point, and a warning says so. It names the line that called the layer:
+    Python shows it once for each such line, unless its filters say otherwise.
 
     Args:
         tol (float): The residual below which a set is solved. (default: ``1e-6``)
@@ -44,8 +50,8 @@ class FixedPoint(Solver):
             (default: :obj:`1000`)
 
     Raises:
-        ValueError: If ``tol`` or ``max_steps`` is not positive, or on a problem
-            whose coefficients differ from step to step.
+        ValueError: If ``tol`` is not positive or ``max_steps`` not a positive
+            integer, or on a problem whose coefficients differ from step to step.
     """
 
     tol: float = 1e-6
@@ -54,8 +60,7 @@ class FixedPoint(Solver):
     def __post_init__(self) -> None:
         if not self.tol > 0:
             raise ValueError(f"'tol' must be positive (got {self.tol})")
-        if self.max_steps < 1:
-            raise ValueError(f"'max_steps' must be at least 1 (got {self.max_steps})")
+        check_count("max_steps", self.max_steps)
 
     def __str__(self) -> str:
         return f"sinkhorn, tol={self.tol:g}, max_steps={self.max_steps}"
@@ -121,18 +126,29 @@ class FixedPoint(Solver):
         return implicit.differentiable(problem, b, self.tol, self.max_steps)
 
     def _warn(self, solved: Tensor) -> None:
-        if not torch.compiler.is_compiling() and not bool(solved.all()):
-            _warn_once(self)
+        if torch.compiler.is_compiling() or bool(solved.all()):
+            return
+        warnings.warn(
+            f"{self.max_steps} steps were not enough for a residual of {self.tol:g} "
+            "in every set: see the residual of solve(), and raise 'max_steps' or 'tol'",
+            RuntimeWarning,
+            stacklevel=_level_of_caller(),
+        )
 
 
-@cache
-def _warn_once(solver: FixedPoint) -> None:
-    warnings.warn(
-        f"{solver.max_steps} steps were not enough for a residual of {solver.tol:g} "
-        "in every set: see the residual of solve(), and raise 'max_steps' or 'tol'",
-        RuntimeWarning,
-        stacklevel=2,
-    )
+def _level_of_caller() -> int:
+    """The ``stacklevel``, for the function that asks, of the line that called a layer.
+
+    In between lie frames of this package and of the modules' calls.
+    """
+    frame, level = inspect.currentframe(), 0
+    while frame is not None and _package(frame) in LIBRARIES:
+        frame, level = frame.f_back, level + 1
+    return level
+
+
+def _package(frame: FrameType) -> str:
+    return str(frame.f_globals.get("__name__", "")).partition(".")[0]
 
 
 def _in_double(problem: Problem) -> Problem:

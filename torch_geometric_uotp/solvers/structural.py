@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, replace
 import torch
 from torch import Tensor
 
+from torch_geometric_uotp.arguments import check_count
 from torch_geometric_uotp.problem import Problem, Solution
 from torch_geometric_uotp.semiring import Semiring
 from torch_geometric_uotp.solvers.base import Solver, UnrolledSolver
@@ -47,17 +48,14 @@ class Structural(UnrolledSolver):
         inner (Solver): Solves the problem of each. (default: Sinkhorn)
 
     Raises:
-        ValueError: If ``num_steps`` is less than 2.
+        ValueError: If ``num_steps`` is not an integer of 2 or more.
     """
 
     num_steps: int = 2
     inner: Solver = field(default_factory=Sinkhorn)
 
     def __post_init__(self) -> None:
-        if self.num_steps < 2:
-            raise ValueError(
-                f"'num_outer_steps' must be at least 2 (got {self.num_steps})"
-            )
+        check_count("num_outer_steps", self.num_steps, least=2)
 
     def rows(self, channels: int, normalize: bool) -> dict[str, int]:
         # Of an outer step the next one knows the plan, mass and all.

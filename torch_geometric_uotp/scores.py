@@ -46,6 +46,17 @@ class NormalisedScores(Promoting):
         return "LN(x)" if self.map is None else "LN(Wx)"
 
 
+def checked_scores(scores: Module | None) -> Module | None:
+    """The module given, if it is one.
+
+    Raises:
+        ValueError: If it is something else.
+    """
+    if scores is not None and not isinstance(scores, Module):
+        raise ValueError(f"'scores' must be a module (got {scores!r})")
+    return scores
+
+
 def scored(scores: Module, nodes: Tensor, dtype: torch.dtype) -> Tensor:
     """What a layer's map of scores makes of nodes [N, *, F], in a type.
 

@@ -24,7 +24,7 @@ from torch_geometric_uotp.priors import (
     prior_resolver,
 )
 from torch_geometric_uotp.problem import Problem, Solution
-from torch_geometric_uotp.scores import scored
+from torch_geometric_uotp.scores import checked_scores, scored
 from torch_geometric_uotp.segments import Segments
 from torch_geometric_uotp.size_scaling import SizeScaling
 from torch_geometric_uotp.solvers.badmm import BADMM
@@ -157,9 +157,7 @@ class UOTPAggregation(Aggregation):
             else FixedCoefficients(start)
         )
         self.node_prior = prior_resolver(node_prior, channels, heads)
-        if scores is not None and not isinstance(scores, Module):
-            raise ValueError(f"'scores' must be a module (got {scores!r})")
-        self.scores = scores
+        self.scores = checked_scores(scores)
         self.size_scaling = (
             None
             if size_power is None
@@ -312,19 +310,17 @@ class UOTPAggregation(Aggregation):
             log_p0 = log_p0.to(dtype).repeat(copies, 1)
         shape = (nodes.size(0), copies * self.heads, self.channels // self.heads)
         values = nodes if self.scores is None else promote(nodes, dtype)
-        scores = (
-            None
-            if self.scores is None
-            else scored(self.scores, values, dtype).reshape(shape)
-        )
-        values = values.reshape(shape)
+        rows = values.reshape(shape)
+        scores = rows
+        if self.scores is not None:
+            scores = scored(self.scores, values, dtype).reshape(shape)
         return Problem.create(
-            scores=values if scores is None else scores,
+            scores=scores,
             segments=segments,
             coefficients=coefficients.repeat_heads(copies),
             log_p0=log_p0,
             log_q0=self._log_node_prior(nodes, node_prior, dtype),
-            values=values,
+            values=rows,
         )
 
     def _log_node_prior(

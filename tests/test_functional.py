@@ -111,6 +111,7 @@ def test_compiles_once_for_all_shapes(alpha0: float) -> None:
     [
         ({"alpha0": -1.0}, "'alpha0' .*-1.0"),
         ({"alpha1": math.nan}, "'alpha1' .*nan"),
+        ({"alpha0": 1e-40}, "'alpha0' and its inverse .* torch.float32 .got 1e-40"),
         ({"alpha2": -INF}, "'alpha2' .*-inf"),
         ({"solver": "simplex"}, "'solver' .*'simplex'"),
         ({"regularizer": "quadratic"}, "Sinkhorn .*'quadratic'"),

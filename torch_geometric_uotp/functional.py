@@ -95,6 +95,10 @@ def _coefficients(
                 f"'{name}' must be a number from 0 to infinity (got {alpha})"
             )
     dtype = torch.promote_types(scores.dtype, torch.float32)
+    if 0 < alpha0 * torch.finfo(dtype).max < 1:
+        raise ValueError(
+            f"'alpha0' and its inverse must lie in the range of {dtype} (got {alpha0})"
+        )
 
     def row(value: float) -> Tensor:
         return scores.new_full((1, scores.size(1)), value, dtype=dtype)

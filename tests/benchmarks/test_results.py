@@ -54,28 +54,26 @@ def test_runs_count_that_all_readouts_have(data):
     assert [len(runs) for runs in data.runs.values()] == [2, 2]
 
 
-@pytest.mark.parametrize(
-    ("counts", "kept"),
-    [
-        ({"a": 3, "b": 3, "c": 2}, {"a": 2, "b": 2, "c": 2}),  # interrupted
-        ({"a": 8, "b": 8, "c": 1}, {"a": 8, "b": 8}),  # tried once
-        ({"a": 1, "b": 1}, {"a": 1, "b": 1}),
-    ],
-)
-def test_a_readout_with_few_runs_does_not_hide_the_others(counts, kept):
+def kept_of(counts, *pair):
+    """How many runs of each readout are kept, of as many as ``counts`` says."""
     records = [
         record(name, seed, 0.5)
         for name, count in counts.items()
         for seed in range(count)
     ]
-    (found,) = arrange(records)
-    assert {name: len(runs) for name, runs in found.runs.items()} == kept
+    (found,) = arrange(records, *pair)
+    return {name: len(runs) for name, runs in found.runs.items()}
 
 
 @pytest.mark.parametrize(
     ("counts", "kept"),
     [
-        # Eleven readouts on the side would otherwise outvote those that decide.
+        # A readout with few runs does not hide the others.
+        ({"a": 3, "b": 3, "c": 2}, {"a": 2, "b": 2, "c": 2}),  # interrupted
+        ({"a": 8, "b": 8, "c": 1}, {"a": 8, "b": 8}),  # tried once
+        ({"a": 1, "b": 1}, {"a": 1, "b": 1}),
+        # The readouts that decide say which runs count: eleven on the side would
+        # otherwise outvote them.
         (
             {"mean": 4, "uotp": 4, **dict.fromkeys("abcdefghijk", 3)},
             {"mean": 4, "uotp": 4},
@@ -83,25 +81,12 @@ def test_a_readout_with_few_runs_does_not_hide_the_others(counts, kept):
         ({"mean": 2, "uotp": 2, "a": 9, "b": 1}, {"mean": 2, "uotp": 2, "a": 2}),
     ],
 )
-def test_the_readouts_that_decide_say_which_runs_count(counts, kept):
-    records = [
-        record(name, seed, 0.5)
-        for name, count in counts.items()
-        for seed in range(count)
-    ]
-    (found,) = arrange(records)
-    assert {name: len(runs) for name, runs in found.runs.items()} == kept
+def test_readouts_are_compared_in_the_runs_that_most_have(counts, kept):
+    assert kept_of(counts) == kept
 
 
 def test_readouts_on_the_side_are_repeated_at_least_twice():
-    counts = {"mean": 4, "uotp": 4, "a": 3, "b": 1}
-    records = [
-        record(name, seed, 0.5)
-        for name, count in counts.items()
-        for seed in range(count)
-    ]
-    (found,) = arrange(records, repeated)
-    kept = {name: len(runs) for name, runs in found.runs.items()}
+    kept = kept_of({"mean": 4, "uotp": 4, "a": 3, "b": 1}, repeated)
     assert kept == {"mean": 3, "uotp": 3, "a": 3}
     assert arrange([record("b", 0, 0.5)], repeated) == []
 

@@ -5,7 +5,7 @@ from torch_geometric_uotp.projection import (
     GAIN,
     LARGEST,
     Projection,
-    ProjectToIntervals,
+    project,
     sharpest,
 )
 
@@ -13,7 +13,7 @@ from torch_geometric_uotp.projection import (
 def test_gradients_point_inwards_at_the_bounds() -> None:
     x = torch.tensor([-0.1, 0.0, 0.125, 0.25, 0.3], requires_grad=True)
     for direction, alive in ((1.0, [0, 0, 4, 4, 4]), (-1.0, [-4, -4, -4, 0, 0])):
-        (y,) = ProjectToIntervals.apply(((0.0, 1.0),), x)
+        (y,) = project(((0.0, 1.0),), x)
         (gradient,) = torch.autograd.grad(y, x, torch.full((5,), direction))
         assert gradient.tolist() == alive
     assert y.tolist() == [0, 0, 0.5, 1, 1]

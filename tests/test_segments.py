@@ -111,3 +111,8 @@ def test_index_and_ptr_describe_the_same_layout() -> None:
 def test_bad_layouts_are_named(arguments: dict, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         Segments.build(3, num_sets=3, **arguments)
+
+
+def test_a_negative_number_of_sets_is_named() -> None:
+    with pytest.raises(ValueError, match=r"'dim_size' must not be negative .got -1"):
+        Segments.build(0, INDEX[:0], num_sets=-1)

@@ -12,8 +12,8 @@ from torch_geometric_uotp.projection import (
     GAIN,
     LARGEST,
     Projection,
-    ProjectToIntervals,
     odds,
+    project,
     sharpest,
 )
 
@@ -225,9 +225,7 @@ class LearnedWeight(CoefficientHolder):
 
     def forward(self, dtype: torch.dtype) -> Tensor:
         """The weight in a floating-point type, of shape [H]."""
-        (u,) = ProjectToIntervals.apply(  # type: ignore[no-untyped-call]
-            ((0.0, sharpest()),), self.weight.to(dtype)
-        )
+        (u,) = project(((0.0, sharpest()),), self.weight.to(dtype))
         return odds(u)
 
 

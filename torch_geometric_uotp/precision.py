@@ -6,6 +6,8 @@ import torch
 from torch import Tensor
 from torch.nn import Module
 
+from torch_geometric_uotp.transforms import transformed
+
 
 class Promote(torch.autograd.Function):
     """Convert to another type; on the way back, saturate instead of overflowing.
@@ -25,11 +27,31 @@ class Promote(torch.autograd.Function):
         return grad.clamp(-largest, largest).to(ctx.dtype), None
 
 
+class PromoteTransformed(torch.autograd.Function):
+    """The same as :mod:`torch.func` wants it; a call takes longer."""
+
+    generate_vmap_rule = True
+    backward = staticmethod(Promote.backward)
+
+    @staticmethod
+    def forward(x: Tensor, dtype: torch.dtype) -> Tensor:
+        return x.to(dtype)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
+        ctx.dtype, ctx.wider = inputs[0].dtype, output.dtype
+
+    @staticmethod
+    def jvp(ctx: Any, tangent: Tensor, _: None) -> Tensor:
+        return tangent.to(ctx.wider)
+
+
 def promote(x: Tensor, dtype: torch.dtype) -> Tensor:
     """Convert ``x`` to a type, mostly a wider one, and leave it alone if it is."""
     if x.dtype == dtype:
         return x
-    return Promote.apply(x, dtype)  # type: ignore[no-any-return, no-untyped-call]
+    function = PromoteTransformed if transformed() else Promote
+    return function.apply(x, dtype)  # type: ignore[no-any-return, no-untyped-call]
 
 
 class Promoting(Module):

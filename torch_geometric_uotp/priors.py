@@ -2,12 +2,12 @@ r"""Priors over the nodes and the channels of a set."""
 
 import math
 
-import torch
 from torch import Tensor
 from torch.nn import Linear, Module
 from torch.nn.functional import linear
 
 from torch_geometric_uotp.precision import Promoting, promote
+from torch_geometric_uotp.transforms import values_known
 
 
 class UniformPrior(Module):
@@ -121,7 +121,7 @@ def log_positive(name: str, prior: Tensor) -> Tensor:
     Raises:
         ValueError: If it is not positive and finite.
     """
-    if not torch.compiler.is_compiling():
+    if values_known():
         valid = (prior > 0) & (prior < math.inf)
         if not bool(valid.all()):
             wrong = prior[~valid].flatten()[0].item()

@@ -10,7 +10,8 @@ so the gradient of either is made of the two, and so is every further one.
 
 A set is cut into blocks of rows, at places its own size fixes, and blocks of one
 size are multiplied at once. Nothing larger than the result is allocated beyond a
-constant, and a set's result depends on no other set.
+constant, and a set's result depends on no other set. Under a transform of
+:mod:`torch.func` a product of the size of [N, H, C, C] is.
 """
 
 from collections.abc import Iterator
@@ -21,6 +22,7 @@ import torch
 from torch import Tensor
 
 from torch_geometric_uotp.segments import Segments
+from torch_geometric_uotp.transforms import transformed
 
 # Rows of a block, and up to how many nodes a set is cut into such blocks.
 BLOCKS = ((16, 16), (32, 32), (64, 512), (256, None))
@@ -76,6 +78,8 @@ def gram(a: Tensor, b: Tensor, segments: Segments) -> Tensor:
         b (torch.Tensor): B, of shape [N, H, C].
         segments (Segments): The set of each node.
     """
+    if transformed():
+        return segments.sum(a.unsqueeze(-1) * b.unsqueeze(-2))
     product: Tensor = _gram(a, b, *segments.places())
     return product
 
@@ -88,6 +92,8 @@ def transform(a: Tensor, m: Tensor, segments: Segments) -> Tensor:
         m (torch.Tensor): M, of shape [G, H, C, C].
         segments (Segments): The set of each node.
     """
+    if transformed():
+        return (a.unsqueeze(-1) * segments.gather(m)).sum(-2)
     product: Tensor = _transform(a, m, *segments.places())
     return product
 

@@ -11,6 +11,7 @@ from torch_geometric_uotp.reductions import (
     ScatterReduction,
     has_torch_scatter,
 )
+from torch_geometric_uotp.transforms import values_known
 
 INTEGERS = (torch.int64, torch.int32, torch.int16, torch.int8, torch.uint8)
 
@@ -48,7 +49,7 @@ class Segments:
             ValueError: If ``index`` is not a vector of integers in [0, G).
         """
         _check_integer_vector("index", index)
-        if index.numel() > 0 and not torch.compiler.is_compiling():
+        if index.numel() > 0 and values_known():
             low, high = (int(bound) for bound in index.aminmax())
             if low < 0 or high >= num_sets:
                 raise ValueError(
@@ -130,6 +131,8 @@ class Segments:
                 f"'index' must hold one set for each of {num_nodes} nodes (got "
                 f"{index.numel()})"
             )
+        if num_sets is not None and _is_negative(num_sets):
+            raise ValueError(f"'dim_size' must not be negative (got {num_sets})")
         if ptr is not None:
             segments = cls.from_ptr(ptr, num_nodes)
             _check_agreement(segments, index, num_sets)
@@ -203,6 +206,11 @@ def _check_integer_vector(name: str, tensor: Tensor) -> None:
         )
 
 
+def _is_negative(count: int) -> bool:
+    # A compiler may not know it, where it stems from what a tensor holds.
+    return not torch.compiler.is_compiling() and count < 0
+
+
 def _check_boundaries(ptr: Tensor, num_nodes: int) -> None:
     if ptr.numel() == 0:
         raise ValueError("'ptr' must hold at least one boundary, 0 (got none)")
@@ -232,7 +240,7 @@ def _check_agreement(
             f"'dim_size' must be the number of sets in 'ptr', "
             f"{segments.num_sets} (got {num_sets})"
         )
-    if index is None or torch.compiler.is_compiling():
+    if index is None or not values_known():
         return
     if not torch.equal(index.long(), segments.index):
         raise ValueError(

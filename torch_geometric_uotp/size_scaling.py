@@ -6,7 +6,7 @@ from torch.nn import Parameter
 
 from torch_geometric_uotp.coefficients import spread
 from torch_geometric_uotp.parametrization import CoefficientHolder
-from torch_geometric_uotp.projection import GAIN, UNIT, ProjectToIntervals
+from torch_geometric_uotp.projection import GAIN, UNIT, project
 from torch_geometric_uotp.segments import Segments
 
 
@@ -71,7 +71,5 @@ class SizeScaling(CoefficientHolder):
         return pooled * factors.repeat(1, pooled.size(1) // factors.size(1))
 
     def _power(self, dtype: torch.dtype) -> Tensor:
-        (power,) = ProjectToIntervals.apply(  # type: ignore[no-untyped-call]
-            (UNIT,), self.table.to(dtype)
-        )
-        return power  # type: ignore[no-any-return]
+        (power,) = project((UNIT,), self.table.to(dtype))
+        return power

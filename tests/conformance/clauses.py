@@ -41,6 +41,8 @@ CLAUSES: dict[str, Clause] = {
         numerics.threads,
         deployment.compiling,
         deployment.exporting,
+        deployment.transforming,
+        deployment.forward_mode,
         deployment.deep_copying,
         deployment.pickling,
         deployment.state_dict,

@@ -6,6 +6,7 @@ from copy import deepcopy
 
 import torch
 from torch import Tensor
+from torch.autograd import forward_ad
 from torch_geometric.nn.aggr import Aggregation
 
 from tests.conformance.case import Batch, Case, check_close, check_same, gradients
@@ -48,6 +49,47 @@ def exporting(case: Case) -> None:
     expected = aggr(second.x, second.index, dim_size=3)
     actual = program.module()(second.x, second.index)
     check_close(actual, expected, TOLERANCE, "the exported output")
+
+
+def transforming(case: Case) -> None:
+    """``torch.func``: ``vmap`` of ``grad`` gives what one call an example gives."""
+    aggr = case.build(torch.float64)
+    batch = Batch.of(4, 3, 5, dtype=torch.float64, lead=(2,))
+    weight = torch.linspace(0.5, 1.5, 12, dtype=torch.float64).view(3, -1)
+
+    def loss(parameters: dict[str, Tensor], x: Tensor) -> Tensor:
+        arguments = (x, batch.index), {"dim_size": 3}
+        out = torch.func.functional_call(aggr, parameters, *arguments)
+        return (out.view(3, -1)[:, :4] * weight).sum()
+
+    parameters = {name: p.detach() for name, p in aggr.named_parameters()}
+    derivative = torch.func.vmap(torch.func.grad(loss, (0, 1)), in_dims=(None, 0))
+    of_parameters, of_x = derivative(parameters, batch.x)
+    for i, x in enumerate(batch.x):
+        moving = {name: p.requires_grad_() for name, p in parameters.items()}
+        inputs = (x.requires_grad_(), *moving.values())
+        expected = torch.autograd.grad(loss(moving, x), inputs, materialize_grads=True)
+        actual = (of_x[i], *(of_parameters[name][i] for name in moving))
+        for name, one, other in zip(("x", *moving), actual, expected, strict=True):
+            check_close(one, other, TOLERANCE, f"the gradient of {name}")
+
+
+def forward_mode(case: Case) -> None:
+    """Derivatives along a direction, in forward mode, are those of reverse mode."""
+    aggr, batch = case.build(torch.float64), Batch.of(4, 3, 5, dtype=torch.float64)
+    along = Batch.of(4, 3, 5, dtype=torch.float64, seed=3).x
+
+    def pool(x: Tensor) -> Tensor:
+        return aggr(x, batch.index, dim_size=3)
+
+    jacobian = torch.autograd.functional.jacobian(pool, batch.x)
+    with forward_ad.dual_level():
+        out = pool(forward_ad.make_dual(batch.x, along))
+        tangent = forward_ad.unpack_dual(out).tangent
+    if tangent is None:
+        raise AssertionError("the output has no derivative in forward mode")
+    expected = torch.tensordot(jacobian, along)
+    check_close(tangent, expected, TOLERANCE, "the derivative")
 
 
 def deep_copying(case: Case) -> None:

@@ -5,6 +5,7 @@ from collections.abc import Callable
 import pytest
 import torch
 from torch import Tensor
+from torch.autograd import forward_ad
 from torch.nn import Parameter
 from torch_geometric.nn.aggr import Aggregation, SumAggregation
 
@@ -65,6 +66,22 @@ class Forgetful(SumAggregation):
         return None
 
 
+class Transformed(SumAggregation):
+    """Counts twice under a transform."""
+
+    def forward(self, x, index=None, ptr=None, dim_size=None, dim=-2):
+        out = super().forward(x, index, ptr, dim_size, dim)
+        return out * 2 if torch._C._are_functorch_transforms_active() else out
+
+
+class Primal(SumAggregation):
+    """Loses half of what forward mode carries."""
+
+    def forward(self, x, index=None, ptr=None, dim_size=None, dim=-2):
+        half = (x + forward_ad.unpack_dual(x).primal) / 2
+        return super().forward(half, index, ptr, dim_size, dim)
+
+
 class Clinging(SumAggregation):
     """Has a parameter that it does not use."""
 
@@ -78,6 +95,8 @@ BROKEN: list[tuple[str, Callable[[], Aggregation]]] = [
     ("one_set", Doubling),
     ("single_precision", Coarse),
     ("autocast", Overflowing),
+    ("transforming", Transformed),
+    ("forward_mode", Primal),
     ("deep_copying", Forgetful),
     ("pickling", Forgetful),
     ("state_dict", Forgetful),

@@ -8,6 +8,7 @@ import torch
 from torch_geometric_uotp.arguments import check_count
 from torch_geometric_uotp.problem import Problem, Solution
 from torch_geometric_uotp.semiring import LOG_SUM_EXP, MAX_PLUS, Semiring
+from torch_geometric_uotp.transforms import values_known
 
 
 class Solver(ABC):
@@ -70,9 +71,7 @@ def _is_hard_alone(problem: Problem) -> bool:
     """Whether the problem at finite t gives neither a value nor a gradient."""
     heads = problem.coefficients.hard
     assert heads is not None
-    return (
-        not problem.learns and not torch.compiler.is_compiling() and bool(heads.all())
-    )
+    return not problem.learns and values_known() and bool(heads.all())
 
 
 def _join(problem: Problem, hard: Solution, soft: Solution) -> Solution:

@@ -19,6 +19,7 @@ from torch_geometric_uotp.solvers import implicit
 from torch_geometric_uotp.solvers.base import Solver
 from torch_geometric_uotp.solvers.native import takes
 from torch_geometric_uotp.solvers.sinkhorn import logits, plan, residual
+from torch_geometric_uotp.transforms import transformed
 
 # Whose lines no warning points at.
 LIBRARIES = ("torch", "torch_geometric", "torch_geometric_uotp")
@@ -51,7 +52,8 @@ class FixedPoint(Solver):
 
     Raises:
         ValueError: If ``tol`` is not positive or ``max_steps`` not a positive
-            integer, or on a problem whose coefficients differ from step to step.
+            integer, on a problem whose coefficients differ from step to step, or
+            within a transform of :mod:`torch.func`.
     """
 
     tol: float = 1e-6
@@ -74,6 +76,11 @@ class FixedPoint(Solver):
         return {"t": 1, "r_p": 0 if channels == 1 else 1, "r_q": 1}
 
     def solve(self, problem: Problem, ring: Semiring) -> Solution:
+        if transformed():
+            raise ValueError(
+                f"torch.func and forward-mode differentiation need 'num_steps' (got "
+                f"tol={self.tol:g})"
+            )
         dtype = torch.promote_types(problem.scores.dtype, torch.float32)
         problem = _in_double(problem)
         if ring is LOG_SUM_EXP and takes(problem):

@@ -1,0 +1,19 @@
+r"""What surrounds a call: a compiler, or a transform that differentiates or batches."""
+
+import torch
+from torch.autograd import forward_ad
+
+
+def transformed() -> bool:
+    """Whether :mod:`torch.func` or forward-mode differentiation sees the call.
+
+    They know what to make of PyTorch's operators, and of no others.
+    """
+    return not torch.compiler.is_compiling() and (
+        torch._C._are_functorch_transforms_active() or forward_ad._current_level >= 0
+    )
+
+
+def values_known() -> bool:
+    """Whether Python may decide by what a tensor holds."""
+    return not (torch.compiler.is_compiling() or transformed())

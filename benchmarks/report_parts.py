@@ -29,6 +29,7 @@ from benchmarks.statistics import (
     smallest_detectable,
 )
 
+# Columns of a table of data sets.
 WIDE = 8
 TOO_FEW = (
     f"Too few data sets for tests over data sets: with fewer than {FEWEST_SETS} no "
@@ -104,9 +105,7 @@ class Application:
     ) -> list[Block]:
         r"""The application's section; its pictures are written to ``images``."""
         blocks: list[Block] = [Heading(self.name.capitalize()), self._provenance()]
-        if len(self.sets) <= WIDE:
-            blocks.append(_scores(self.sets))
-        blocks.append(self._overview())
+        blocks += [_scores(self.sets), self._overview()]
         if len(self.sets) > 1:
             blocks.append(self._regret(images, "regret"))
         blocks += _auc([data for data in self.sets if data.name.startswith(BY_AUC)])
@@ -281,6 +280,11 @@ def _interval(low: float, high: float, digits: int = 2) -> str:
 
 
 def _scores(sets: Sequence[DataSet], measure: Measure = by_loss) -> Table:
+    """Means and deviations of all readouts; of many data sets, of what all have."""
+    if len(sets) > WIDE:
+        common = common_readouts(sets)
+        lines = [[d.name, *(_score(d, name, measure) for name in common)] for d in sets]
+        return Table(["data set", *common], lines)
     names = dict.fromkeys(name for data in sets for name in data.readouts)
     rows = [[name, *(_score(data, name, measure) for data in sets)] for name in names]
     return Table(["readout", *(data.name for data in sets)], rows)

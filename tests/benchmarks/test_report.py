@@ -244,6 +244,24 @@ def test_mnist_bags_are_compared_by_auc(command, folder, tmp_path):
     assert "75.0 ± 0.0 |          87.5 ± 0.0 |" in area.split("| data set")[0]
 
 
+def test_many_data_sets_are_rows(command, folder, tmp_path):
+    rng = np.random.default_rng(5)
+    names = ("mean", "max", "uotp", "sum")
+    lines = [
+        json.dumps(line(f"bags{number}", name, seed, rng))
+        for number in range(7, 9)
+        for name in names
+        for seed in range(3)
+    ]
+    with (folder / "bags.jsonl").open("a") as file:
+        file.write("\n" + "\n".join(lines))
+    main(command)
+    scores = (tmp_path / "docs" / "r.md").read_text().split("## Bags")[1].split("\n\n")
+    head, _, *rows = scores[2].splitlines()
+    assert [cell.strip() for cell in head.split("|")[1:-1]] == ["data set", *names[:3]]
+    assert [row.split()[1] for row in rows] == [f"bags{n}" for n in range(9)]
+
+
 def test_records_of_another_command_are_one_line(command, folder, capsys):
     other = json.dumps({**COMMON, "dataset": "d", "readout": "mean", "seed": 0})
     (folder / "bags.jsonl").write_text(other)

@@ -28,7 +28,7 @@ class Promote(torch.autograd.Function):
 
 
 class PromoteTransformed(torch.autograd.Function):
-    """The same as :mod:`torch.func` wants it; a call takes longer."""
+    """The same for :mod:`torch.func`: slower to call, and no matter for compilers."""
 
     generate_vmap_rule = True
     backward = staticmethod(Promote.backward)

@@ -47,7 +47,7 @@ class ProjectToIntervals(torch.autograd.Function):
 
 
 class ProjectTransformed(torch.autograd.Function):
-    """The same as :mod:`torch.func` wants it; a call takes three times as long."""
+    """The same for :mod:`torch.func`: slower to call, and no matter for compilers."""
 
     generate_vmap_rule = True
     backward = staticmethod(ProjectToIntervals.backward)

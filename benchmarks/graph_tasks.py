@@ -100,7 +100,7 @@ RUNS = {
     "solubility": 10,
     "MUTAG": 10,
     "PROTEINS": 20,
-    "NCI1": 10,
+    "NCI1": 20,
     "IMDB-BINARY": 20,
     "IMDB-MULTI": 20,
     "REDDIT-BINARY": 10,

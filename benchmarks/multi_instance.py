@@ -196,7 +196,7 @@ def tasks(root: Path | None) -> list[Task]:
     files["dr_asu"] = folder / "dr_asu.mat"
     mnist = Path("mnist") if root is None else root / "mnist"
     published = [
-        *(DigitBags(number, (10, 2), mnist) for number in (50, 100, 200)),
+        *(DigitBags(number, (10, 2), mnist) for number in (50, 100, 200, 500)),
         *(DigitBags(50, size, mnist) for size in ((50, 10), (100, 20))),
     ]
     return [

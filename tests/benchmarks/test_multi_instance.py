@@ -10,7 +10,7 @@ def test_lists_every_set_without_reading_any(tmp_path):
     assert len(set(names)) == len(names)
     assert {"musk1", "musk2", "elephant", "dr_asu", "digit bags"} <= set(names)
     assert sum(name.startswith("newsgroups") for name in names) == 3
-    assert sum(name.startswith("MNIST-bags") for name in names) == 5
+    assert sum(name.startswith("MNIST-bags") for name in names) == 6
 
 
 def test_takes_the_bags_a_user_puts_there(tmp_path):

@@ -16,9 +16,9 @@ class WithoutTransport(Solver):
 
     table_rows = 1
 
-    def rows(self, channels: int, normalize: bool) -> dict[str, int]:
+    def rows(self, channels: int, normalize: bool) -> dict[str, slice]:
         r"""The output depends on t alone."""
-        return {"t": 1, "r_p": 0, "r_q": 0}
+        return {"t": slice(1), "r_p": slice(0), "r_q": slice(0)}
 
     def solve(self, problem: Problem, ring: Semiring) -> Solution:
         r"""Weigh the nodes; every channel has the same mass."""

@@ -156,7 +156,7 @@ def _learned(
     t = torch.tensor([head.t for head in heads], dtype=torch.float64)
     r_q = torch.tensor([head.r_q * shares for head in heads], dtype=torch.float64)
     start = Coefficients.from_alphas(1 / t, 1 / t, r_q / (1 - r_q) / t)
-    rows = {"t": 1, "r_p": int(shares), "r_q": int(shares)}
+    rows = {"t": slice(1), "r_p": slice(shares), "r_q": slice(shares)}
     return LearnedCoefficients(start, rows)
 
 

@@ -7,10 +7,12 @@ import torch
 from torch_geometric_uotp.coefficients import Coefficients
 from torch_geometric_uotp.parametrization import (
     FixedCoefficients,
+    FixedWeight,
     LearnedCoefficients,
+    LearnedWeight,
 )
 
-ROWS = {"t": 1, "r_p": 1, "r_q": 1, "rho": 1}
+ROWS = dict.fromkeys(("t", "r_p", "r_q", "rho"), slice(1))
 
 
 def learned(alpha0=1.0, alpha1=1.0, alpha2=3.0, rho=2.0, rows=ROWS):
@@ -77,7 +79,7 @@ def test_reset_goes_back_to_the_start() -> None:
 
 
 def test_what_has_no_effect_is_no_parameter() -> None:
-    module = learned(rows={**ROWS, "r_p": 0})
+    module = learned(rows={**ROWS, "r_p": slice(0)})
     assert {name for name, _ in module.named_parameters()} == {"t", "r_q", "rho"}
     assert {name for name, _ in module.named_buffers()} == {"r_p"}
 
@@ -88,9 +90,11 @@ def test_what_has_no_effect_is_no_parameter() -> None:
 )
 def test_half_precision_modules_keep_their_digits(holder, dtype) -> None:
     module = holder().to(dtype)
-    assert module.t.dtype == torch.float32
-    assert module.double().t.dtype == torch.float64
-    assert module.float().t.dtype == torch.float32
+    (table, *_) = module.state_dict().values()
+    assert table.dtype == torch.float32
+    assert module.double()(torch.float64).t.dtype == torch.float64
+    assert next(iter(module.state_dict().values())).dtype == torch.float64
+    assert next(iter(module.float().state_dict().values())).dtype == torch.float32
 
 
 @pytest.mark.parametrize(("saved", "other"), [(0.0, 0.5), (0.5, 0.0)])
@@ -115,11 +119,31 @@ def test_states_without_the_end_of_t_are_read_as_before(alpha0: float) -> None:
     assert module(torch.float32).describe()["alpha0"].item() == pytest.approx(alpha0)
 
 
+@pytest.mark.parametrize(
+    ("fixed", "moving"),
+    [
+        (lambda: FixedCoefficients(learned().start), learned),
+        (
+            lambda: FixedWeight(torch.ones(2)),
+            lambda: LearnedWeight("alpha_s", torch.ones(2)),
+        ),
+    ],
+)
+def test_fixed_and_learned_tables_are_not_loaded_for_each_other(fixed, moving) -> None:
+    for one, other in ((fixed(), moving()), (moving(), fixed())):
+        before = copy.deepcopy(other.state_dict())
+        with pytest.raises(RuntimeError, match=r"(?s)Missing key.*fixed_"):
+            other.load_state_dict(one.state_dict())
+        other.load_state_dict(one.state_dict(), strict=False)
+        after = other.state_dict()
+        assert all(before[name].equal(value) for name, value in after.items())
+
+
 def test_fixed_coefficients_are_buffers_of_exact_value() -> None:
     start = Coefficients.from_alphas(1e-6, 0.0, math.inf)
     module = FixedCoefficients(start)
     assert not list(module.parameters())
-    assert set(module.state_dict()) == {"t", "r_p", "r_q"}
+    assert set(module.state_dict()) == {"fixed_t", "fixed_r_p", "fixed_r_q"}
     values = module(torch.float64)
     assert values.t.item() == pytest.approx(1e6, rel=1e-7)
     assert (values.r_p.item(), values.r_q.item()) == (0, 1)
@@ -152,7 +176,10 @@ def test_fixed_coefficients_that_just_fit() -> None:
         ({"alpha0": 1e-6}, "learned 'alpha0' .*1e.06.*learn=False"),
         ({"rho": 1e5}, "learned 'rho'"),
         ({"rho": 1e-5}, "learned 'rho'"),
-        ({"alpha0": 0.0, "rows": {**ROWS, "t": 4}}, "shared by all steps .*4"),
+        (
+            {"alpha0": torch.zeros(4, 1), "rows": {**ROWS, "t": slice(4)}},
+            "all steps .*4",
+        ),
     ],
 )
 def test_starts_that_could_not_be_learned_are_named(arguments, message: str) -> None:

@@ -174,6 +174,8 @@ def spread(row: Tensor, size: int) -> Tensor:
 
 def readable(table: Tensor) -> str:
     """A table as text: one number, if all are the same."""
+    if table.is_meta:
+        return "meta"
     values = [f"{value:.3g}" for value in table.flatten().tolist()]
     return values[0] if len(set(values)) == 1 else f"[{', '.join(values)}]"
 

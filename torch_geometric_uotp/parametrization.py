@@ -40,6 +40,9 @@ class CoefficientHolder(Module):
 class FixedCoefficients(CoefficientHolder):
     """Coefficients that do not learn, held as buffers.
 
+    Their names in a state are other than those of :class:`LearnedCoefficients`,
+    whose tables hold something else: neither loads the other's.
+
     Args:
         start (Coefficients): Their values.
 
@@ -47,11 +50,11 @@ class FixedCoefficients(CoefficientHolder):
         ValueError: If t or rho leaves the range of the tables' type.
     """
 
-    t: Tensor
-    r_p: Tensor
-    r_q: Tensor
-    rho: Tensor | None
-    hard: Tensor | None
+    fixed_t: Tensor
+    fixed_r_p: Tensor
+    fixed_r_q: Tensor
+    fixed_rho: Tensor | None
+    fixed_hard: Tensor | None
 
     def __init__(self, start: Coefficients) -> None:
         super().__init__()
@@ -65,13 +68,13 @@ class FixedCoefficients(CoefficientHolder):
             table = getattr(start, name)
             kind = torch.bool if name == "hard" else dtype
             empty = None if table is None else torch.empty(table.shape, dtype=kind)
-            self.register_buffer(name, empty)
+            self.register_buffer(f"fixed_{name}", empty)
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
         """Restore the values, which nothing but a loaded state changes."""
         for name in FIXED:
-            table = getattr(self, name)
+            table = getattr(self, f"fixed_{name}")
             if table is not None:
                 table.copy_(getattr(self.start, name))
 
@@ -82,11 +85,11 @@ class FixedCoefficients(CoefficientHolder):
     def tables(self, dtype: torch.dtype) -> Coefficients:
         """The same: what does not learn is stored as it is."""
         return Coefficients(
-            t=self.t.to(dtype),
-            r_p=self.r_p.to(dtype),
-            r_q=self.r_q.to(dtype),
-            rho=_maybe(self.rho, dtype),
-            hard=self.hard,
+            t=self.fixed_t.to(dtype),
+            r_p=self.fixed_r_p.to(dtype),
+            r_q=self.fixed_r_q.to(dtype),
+            rho=_maybe(self.fixed_rho, dtype),
+            hard=self.fixed_hard,
         )
 
 
@@ -103,9 +106,10 @@ class LearnedCoefficients(CoefficientHolder):
 
     Args:
         start (Coefficients): Initial values.
-        rows (dict): For each of ``t``, ``r_p``, ``r_q`` (and ``rho``), how many
-            rows of its table the output depends on. With 0 the table is a
-            buffer: it can matter to the plan, but no gradient would reach it.
+        rows (dict): For each of ``t``, ``r_p``, ``r_q`` (and ``rho``), the rows
+            of its table that the output depends on, a slice. With none the
+            table is a buffer: it can matter to the plan, but no gradient would
+            reach it.
 
     Raises:
         ValueError: If a finite t or rho starts beyond 1024, or if t starts at
@@ -118,17 +122,21 @@ class LearnedCoefficients(CoefficientHolder):
     rho: Tensor
     unbounded: bool
 
-    def __init__(self, start: Coefficients, rows: dict[str, int]) -> None:
+    def __init__(self, start: Coefficients, rows: dict[str, slice]) -> None:
         super().__init__()
-        if start.hard is not None and rows["t"] > 1:
+        steps = start.t[rows["t"]].size(0)
+        if start.hard is not None and steps > 1:
             raise ValueError(
                 "a learned 'alpha0' of 0 must be shared by all steps (got one "
-                f"for each of {rows['t']})"
+                f"for each of {steps})"
             )
         self.start = start
+        self.rows = rows
         for name, point in _points(start).items():
-            table = torch.empty(max(rows[name], 1), point.size(1), dtype=_table_dtype())
-            if rows[name] > 0:
+            learns = point[rows[name]].size(0) > 0
+            shape = self._kept(name, point).shape
+            table = torch.empty(shape, dtype=_table_dtype())
+            if learns:
                 self.register_parameter(name, Parameter(table))
             else:
                 self.register_buffer(name, table)
@@ -140,7 +148,12 @@ class LearnedCoefficients(CoefficientHolder):
         for name, point in _points(self.start).items():
             table = getattr(self, name)
             with torch.no_grad():
-                table.copy_((point / GAIN)[: table.size(0)])
+                table.copy_(self._kept(name, point / GAIN))
+
+    def _kept(self, name: str, point: Tensor) -> Tensor:
+        """The rows that matter to the output, else the first one."""
+        rows = point[self.rows[name]]
+        return rows if rows.size(0) > 0 else point[:1]
 
     def forward(self, dtype: torch.dtype) -> Coefficients:
         """The coefficients in a floating-point type."""
@@ -180,21 +193,22 @@ class FixedWeight(CoefficientHolder):
         start (torch.Tensor): Its values, of shape [H].
     """
 
-    weight: Tensor
+    fixed_weight: Tensor
 
     def __init__(self, start: Tensor) -> None:
         super().__init__()
         self.start = start
-        self.register_buffer("weight", torch.empty(start.shape, dtype=_table_dtype()))
+        weight = torch.empty(start.shape, dtype=_table_dtype())
+        self.register_buffer("fixed_weight", weight)
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
         """Restore the values, which nothing but a loaded state changes."""
-        self.weight.copy_(self.start)
+        self.fixed_weight.copy_(self.start)
 
     def forward(self, dtype: torch.dtype) -> Tensor:
         """The weight in a floating-point type, of shape [H]."""
-        return self.weight.to(dtype)
+        return self.fixed_weight.to(dtype)
 
 
 class LearnedWeight(CoefficientHolder):

@@ -169,3 +169,19 @@ def test_poolings_of_another_width_are_named() -> None:
     layer = HierarchicalUOTPAggregation(6, ["mean", Set2Set(6, 2)])
     with pytest.raises(ValueError, match=r"6 channels .got 12 from Set2Set"):
         layer(nodes(), INDEX.sort().values)
+
+
+def test_weights_of_another_shape_are_named() -> None:
+    class Three(Module):
+        def forward(self, nodes, segments):
+            return nodes.new_zeros(segments.num_sets, 3, 1)
+
+    layer = HierarchicalUOTPAggregation(6, weights=Three())
+    with pytest.raises(ValueError, match=r"'weights' .* \(7, 2, 1\) \(got \(7, 3, 1\)"):
+        layer(nodes(), INDEX, dim_size=7)
+
+
+def test_the_axis_of_the_channels_is_refused() -> None:
+    layer = HierarchicalUOTPAggregation(3)
+    with pytest.raises(ValueError, match="'dim' must not be the axis of the channels"):
+        layer(torch.randn(3, 3), torch.tensor([0, 0, 1]), dim=-1)

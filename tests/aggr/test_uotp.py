@@ -131,6 +131,18 @@ def test_no_parameter_has_a_gradient_that_is_always_zero(
         assert parameter.grad.abs().min() > 1e-9, name
 
 
+@pytest.mark.parametrize("heads", [2, 6])
+@ALL_SOLVERS
+def test_what_learns_starts_as_what_is_fixed_at_every_step(solver, heads) -> None:
+    tables = {f"alpha{i}": 0.1 + torch.rand(3, heads) for i in range(3)}
+    settings = {"num_steps": 3, "heads": heads, "share_steps": False, **solver}
+    learned, fixed = (
+        UOTPAggregation(6, learn=learn, **tables, **settings) for learn in (True, False)
+    )
+    x = nodes(dtype=torch.double)
+    torch.testing.assert_close(learned(x, INDEX), fixed(x, INDEX), rtol=1e-5, atol=1e-6)
+
+
 @ALL_SOLVERS
 def test_solve_returns_what_the_pooling_did(solver: dict) -> None:
     layer = UOTPAggregation(6, heads=2, node_prior="attention", **solver)
@@ -306,7 +318,9 @@ def test_can_be_made_without_memory(learn: bool, alpha0) -> None:
     given = {**GIVEN, "alpha0": alpha0, "learn": learn, "solver": "badmm", "heads": 2}
     with torch.device("meta"):
         layer = UOTPAggregation(6, **given)
-    assert layer.coefficient.t.is_meta
+    assert all(table.is_meta for table in layer.coefficient.buffers())
+    assert all(table.is_meta for table in layer.coefficient.parameters())
+    assert "alpha0=meta" in repr(layer)
     layer = layer.to_empty(device="cpu")
     layer.reset_parameters()
     x = nodes()

@@ -18,6 +18,12 @@ def test_shares_lie_over_the_whole_image(shape: tuple[int, ...]) -> None:
     assert above.get_extent() == below.get_extent()
 
 
+def test_images_of_bytes_are_drawn() -> None:
+    image = torch.randint(256, (3, 8, 12), dtype=torch.uint8)
+    below, _ = plot.on_image(SOLUTION, image, (2, 3)).images
+    np.testing.assert_allclose(below.get_array(), image.float().mean(0))
+
+
 def test_a_scale_can_be_shared() -> None:
     scale = plot.share_scale(np.array([0.1, 10.0]))
     axes = plot.on_image(SOLUTION, torch.ones(4, 6), (2, 3), scale=scale)

@@ -15,6 +15,7 @@ from torch_geometric.nn.resolver import aggregation_resolver
 from torch_geometric_uotp.aggr.given_prior import GivenPriorUOTP
 from torch_geometric_uotp.aggr.uotp import UOTPAggregation
 from torch_geometric_uotp.conventional import check_reached
+from torch_geometric_uotp.nodes import nodes_first
 from torch_geometric_uotp.precision import Promoting, applied, promote
 from torch_geometric_uotp.segments import Segments
 
@@ -185,10 +186,10 @@ class HierarchicalUOTPAggregation(Aggregation):
                 (default: :obj:`-2`)
 
         Raises:
-            ValueError: If the input is not as above, or if a pooling returns
-                another number of channels.
+            ValueError: If the input is not as above, if a pooling returns
+                another number of channels, or ``weights`` another shape.
         """
-        nodes = x.movedim(dim, 0)
+        nodes = nodes_first(x, dim, self.channels)
         segments = Segments.build(nodes.size(0), index, ptr, dim_size, x.device)
         outputs = [self._pool(pooling, nodes, segments) for pooling in self.poolings]
         sets = torch.arange(segments.num_sets + 1, device=x.device)
@@ -217,6 +218,12 @@ class HierarchicalUOTPAggregation(Aggregation):
         dtype = torch.promote_types(nodes.dtype, torch.float32)
         with torch.autocast(nodes.device.type, enabled=False):
             logits = applied(self.weights, nodes, dtype, segments)
+        sets = (segments.num_sets, *nodes.shape[1:-1], len(self.poolings))
+        if logits.shape[:-1] != sets or logits.size(-1) not in (1, self.combine.heads):
+            raise ValueError(
+                f"'weights' must return logits of shape {(*sets, self.combine.heads)} "
+                f"(got {tuple(logits.shape)})"
+            )
         return logits.movedim(-2, 1).flatten(0, 1)
 
     def __repr__(self) -> str:

@@ -89,9 +89,9 @@ class ROTPAggregation(UOTPAggregation):
         alpha_s = self.structure(torch.float64).detach().unsqueeze(0)
         return super().coefficients() | {"alpha_s": alpha_s}
 
-    def _rows(self, share_steps: bool, normalize: bool) -> dict[str, int]:
+    def _rows(self, normalize: bool) -> dict[str, slice]:
         # As Structural.rows says: the solver's rows, as if nothing were normalised.
-        return super()._rows(share_steps, normalize=False)
+        return super()._rows(normalize=False)
 
     def _problem(
         self, nodes: Tensor, segments: Segments, node_prior: Tensor | None

@@ -152,7 +152,7 @@ class UOTPAggregation(Aggregation):
             raise ValueError("'tol' needs share_steps=True (got False)")
         start = start.expand(1 if share_steps else self.solver.table_rows, heads)
         self.coefficient = (
-            LearnedCoefficients(start, self._rows(share_steps, normalize))
+            LearnedCoefficients(start, self._rows(normalize))
             if learn
             else FixedCoefficients(start)
         )
@@ -278,11 +278,8 @@ class UOTPAggregation(Aggregation):
         segments = Segments.build(nodes.size(0), index, ptr, dim_size, x.device)
         return self._pool(nodes, segments, node_prior)
 
-    def _rows(self, share_steps: bool, normalize: bool) -> dict[str, int]:
-        rows = self.solver.rows(self.channels // self.heads, normalize)
-        if share_steps:
-            return {name: min(row, 1) for name, row in rows.items()}
-        return rows
+    def _rows(self, normalize: bool) -> dict[str, slice]:
+        return self.solver.rows(self.channels // self.heads, normalize)
 
     def _pool(
         self, nodes: Tensor, segments: Segments, node_prior: Tensor | None

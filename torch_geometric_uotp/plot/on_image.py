@@ -53,7 +53,7 @@ def on_image(
         raise ValueError(
             f"'size' must be that of a feature map of {share.size} pixels (got {size})"
         )
-    grey = array(image if image.dim() == 2 else image.mean(0))
+    grey = array(image if image.dim() == 2 else image.float().mean(0))
     height, width = grey.shape
     norm = share_scale(share) if scale is None else scale
     axes = new_axes() if axes is None else axes

@@ -116,13 +116,14 @@ class BADMM(UnrolledSolver):
 
     regularizer: Regularizer = field(default_factory=Entropy)
 
-    def rows(self, channels: int, normalize: bool) -> dict[str, int]:
-        steps = self.num_steps
-        channel_steps = steps - 1 if normalize else steps
+    def rows(self, channels: int, normalize: bool) -> dict[str, slice]:
+        steps = slice(self.num_steps)
+        before = slice(self.num_steps - 1)
+        channel_steps = before if normalize else steps
         return {
             "t": steps,
-            "r_p": 0 if channels == 1 else channel_steps,
-            "r_q": steps - 1,
+            "r_p": slice(0) if channels == 1 else channel_steps,
+            "r_q": before,
             "rho": steps,
         }
 

@@ -30,8 +30,8 @@ class Solver(ABC):
         """How many steps can have coefficients of their own."""
 
     @abstractmethod
-    def rows(self, channels: int, normalize: bool) -> dict[str, int]:
-        """How many steps' values of each coefficient the output depends on.
+    def rows(self, channels: int, normalize: bool) -> dict[str, slice]:
+        """Which steps' values of each coefficient the output depends on.
 
         Args:
             channels (int): C, channels a head.

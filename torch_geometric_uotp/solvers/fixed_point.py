@@ -71,9 +71,10 @@ class FixedPoint(Solver):
     def table_rows(self) -> int:
         return 1
 
-    def rows(self, channels: int, normalize: bool) -> dict[str, int]:
+    def rows(self, channels: int, normalize: bool) -> dict[str, slice]:
         # The potential of a single channel is a constant, which cancels.
-        return {"t": 1, "r_p": 0 if channels == 1 else 1, "r_q": 1}
+        one = slice(1)
+        return {"t": one, "r_p": slice(0) if channels == 1 else one, "r_q": one}
 
     def solve(self, problem: Problem, ring: Semiring) -> Solution:
         if transformed():

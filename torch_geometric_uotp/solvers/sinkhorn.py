@@ -46,13 +46,14 @@ class Sinkhorn(UnrolledSolver):
         num_steps (int): K. (default: :obj:`4`)
     """
 
-    def rows(self, channels: int, normalize: bool) -> dict[str, int]:
+    def rows(self, channels: int, normalize: bool) -> dict[str, slice]:
         if channels == 1:
             # The potential of a single channel is a constant, which cancels:
             # nothing that happens before the last step reaches the output.
-            return {"t": 1, "r_p": 0, "r_q": 1}
-        steps = self.num_steps
-        return {"t": steps, "r_p": steps - 1 if normalize else steps, "r_q": steps}
+            return {"t": slice(-1, None), "r_p": slice(0), "r_q": slice(-1, None)}
+        steps = slice(self.num_steps)
+        before = slice(self.num_steps - 1)
+        return {"t": steps, "r_p": before if normalize else steps, "r_q": steps}
 
     def solve(self, problem: Problem, ring: Semiring) -> Solution:
         if ring is LOG_SUM_EXP and takes(problem):

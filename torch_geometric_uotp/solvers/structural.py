@@ -57,7 +57,7 @@ class Structural(UnrolledSolver):
     def __post_init__(self) -> None:
         check_count("num_outer_steps", self.num_steps, least=2)
 
-    def rows(self, channels: int, normalize: bool) -> dict[str, int]:
+    def rows(self, channels: int, normalize: bool) -> dict[str, slice]:
         # Of an outer step the next one knows the plan, mass and all.
         return self.inner.rows(channels, normalize=False)
 

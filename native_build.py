@@ -123,10 +123,23 @@ def _run(*arguments: str) -> None:
     subprocess.run(command, check=True, capture_output=True, text=True)
 
 
+def is_current() -> bool:
+    """Whether the library is there, and newer than all that it is made of.
+
+    An installer asks several times for one installation, each in a process of its
+    own.
+    """
+    torch = importlib.util.find_spec("torch")
+    if torch is None or torch.origin is None or not LIBRARY.exists():
+        return False
+    made_of = [*SOURCES.iterdir(), Path(__file__), Path(torch.origin)]
+    return LIBRARY.stat().st_mtime > max(path.stat().st_mtime for path in made_of)
+
+
 @cache
 def built() -> bool:
-    """Build the library once in this process, and say which package this is."""
-    reason = build()
+    """Have the library, if it can be built, and say which package this is."""
+    reason = None if is_current() else build()
     if reason is None:
         print("with the native library")
     else:

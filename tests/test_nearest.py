@@ -95,3 +95,10 @@ def test_modes_are_given_back() -> None:
 def test_refuses_other_layers(layer: Aggregation) -> None:
     with pytest.raises(ValueError, match=r"be a UOTPAggregation \(got"):
         nearest_pooling(layer, nodes(), INDEX)
+
+
+def test_the_layer_stays_where_it_is() -> None:
+    layer = UOTPAggregation(6)
+    with pytest.raises((RuntimeError, NotImplementedError)):
+        nearest_pooling(layer, nodes().to("meta"), INDEX.to("meta"))
+    assert not any(parameter.is_meta for parameter in layer.parameters())

@@ -50,12 +50,13 @@ def nearest_pooling(
     channels = _channels(layer, head)
 
     def pool(pooling: UOTPAggregation) -> Tensor:
-        pooled: Tensor = pooling.to(x.device)(x, index, ptr, dim_size)
+        pooled: Tensor = pooling(x, index, ptr, dim_size)
         return pooled[..., channels].double()
 
     with modes_kept(layer):
         layer.eval()
-        return _distances(layer, pool)
+        with x.device:
+            return _distances(layer, pool)
 
 
 def _distances(

@@ -9,6 +9,9 @@ from torch.nn.functional import linear
 from torch_geometric_uotp.precision import Promoting, promote
 from torch_geometric_uotp.transforms import values_known
 
+# It leaves a node nothing, as -inf does, whose products with 0 are NaN.
+LOWEST_LOG_PRIOR = -1e30
+
 
 class UniformPrior(Module):
     """No preference among the nodes of a set."""

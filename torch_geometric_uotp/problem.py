@@ -9,6 +9,7 @@ from torch import Tensor
 
 from torch_geometric_uotp.coefficients import Coefficients, spread
 from torch_geometric_uotp.precision import promote
+from torch_geometric_uotp.priors import LOWEST_LOG_PRIOR
 from torch_geometric_uotp.segments import Segments
 
 # What features count as where a gradient is borrowed, at most.
@@ -64,12 +65,14 @@ class Problem:
     ) -> "Problem":
         """State a problem; priors left out are uniform, values the scores.
 
-        Priors given are known up to a constant, and normalised here.
+        Priors given are known up to a constant, and normalised here. Nodes may
+        have a log prior of -inf, but not all of a set.
         """
         if log_p0 is not None:
             log_p0 = log_p0.log_softmax(-1)
         if log_q0 is not None:
             log_q0 = log_q0 - segments.gather(segments.logsumexp(log_q0))
+            log_q0 = log_q0.clamp(min=LOWEST_LOG_PRIOR)
         return cls(
             scores=scores,
             segments=segments,

@@ -2,8 +2,8 @@ r"""The two arithmetics in which the solvers' recursions are run.
 
 A solver is written once, over a *semiring*. In :class:`LogSumExp` it solves the
 problem at a finite inverse temperature t. As t grows, potentials divided by t
-converge, logsumexp becomes max and the log priors vanish: the limit is the same
-recursion in :class:`MaxPlus`, on raw scores.
+converge, logsumexp becomes max and the log priors vanish, but for nodes that they
+leave nothing: the limit is the same recursion in :class:`MaxPlus`, on raw scores.
 """
 
 from typing import Protocol
@@ -11,6 +11,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
+from torch_geometric_uotp.priors import LOWEST_LOG_PRIOR
 from torch_geometric_uotp.segments import Segments
 
 
@@ -87,7 +88,8 @@ class MaxPlus:
         return x.detach()
 
     def prior(self, log_prior: Tensor) -> Tensor:
-        return torch.zeros_like(log_prior)
+        nothing = log_prior.detach() <= LOWEST_LOG_PRIOR
+        return torch.zeros_like(log_prior).masked_fill(nothing, LOWEST_LOG_PRIOR)
 
     def mass(self, log_mass: Tensor) -> Tensor:
         return torch.zeros_like(log_mass)

@@ -49,6 +49,46 @@ def test_leaves_the_pooling_it_starts_as(name: str) -> None:
     assert sum(losses[-30:]) < 0.8 * sum(losses[:30])
 
 
+class Masking(Module):
+    """Logits of -inf where the first channel is positive."""
+
+    def forward(self, x):
+        return x[..., 1:2].masked_fill(x[..., :1] > 0, -INF)
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        *({**s, **a} for s in SOLVERS for a in ({}, {"alpha2": INF}, {"alpha0": 0.0})),
+        {"tol": 1e-6},
+    ],
+    ids=str,
+)
+def test_nodes_that_a_prior_leaves_out_might_not_be_there(given: dict) -> None:
+    left_out = torch.zeros(10, dtype=torch.bool)
+    left_out[[0, 1, 7]] = True
+    x = nodes(dtype=torch.double)
+    x[:, 0] = x[:, 0].abs() * (2 * left_out - 1)
+    layer = UOTPAggregation(6, node_prior=Masking(), **given).double()
+
+    def found(kept):
+        rows = x[kept].requires_grad_()
+        solution = layer.solve(rows, INDEX[kept])
+        outputs = solution.pooled, solution.residual
+        loss = solution.pooled.square().sum()
+        of_x, *others = torch.autograd.grad(loss, [rows, *layer.parameters()])
+        return [*outputs, *others], [of_x, solution.plan]
+
+    sets, of_nodes = found(torch.ones(10, dtype=torch.bool))
+    sets_without, of_nodes_without = found(~left_out)
+    assert all(rows[left_out].abs().max() < 1e-100 for rows in of_nodes)
+    kept = [rows[~left_out] for rows in of_nodes]
+    for one, other in zip(
+        [*sets, *kept], [*sets_without, *of_nodes_without], strict=True
+    ):
+        torch.testing.assert_close(one, other, rtol=1e-6, atol=1e-9)
+
+
 @ALL_SOLVERS
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16])
 def test_finite_over_the_whole_range(solver: dict, dtype: torch.dtype) -> None:

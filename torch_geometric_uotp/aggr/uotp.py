@@ -80,7 +80,8 @@ class UOTPAggregation(Aggregation):
             ``attention`` (softmax over the set of
             :math:`w^\top \tanh(V x_n)`), or a module from nodes [..., channels]
             to logits [..., 1] or [..., heads], called in the type of its own
-            weights. (default: ``uniform``)
+            weights; a logit of -inf leaves a node out, wherever ``alpha2`` is
+            not 0. (default: ``uniform``)
         channel_prior (torch.Tensor, optional): :math:`p_0`, positive, of shape
             [channels]; each head's part is normalised. (default: uniform)
         scores (torch.nn.Module, optional): A map from nodes to what X is in the

@@ -175,7 +175,7 @@ template <class S, class T, bool quadratic> class BadmmBackwardSet {
   T slack_of_first(int64_t k) const {
     const int64_t node = rows_.node(0) * rows_.heads() + rows_.head;
     const T log_q0 = of_.problem.batch.log_q0 ? of_.problem.batch.log_q0[node] : rows_.uniform_q0;
-    return log_q0 * Format<T>::log2e - io_.kept.node_log_sums[k * of_.problem.batch.ptr[of_.problem.batch.sets] * rows_.heads() + node];
+    return reference<T>(log_q0 * Format<T>::log2e - io_.kept.node_log_sums[k * of_.problem.batch.ptr[of_.problem.batch.sets] * rows_.heads() + node]);
   }
 
   T gathered(Sum which) const { return sum<T>(load(sum_of(partial_, which))); }

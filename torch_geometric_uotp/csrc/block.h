@@ -67,6 +67,8 @@ template <class S, class T> inline void node_prior(const Batch<S, T>& batch, con
   if (batch.log_q0)
     for (int i = 0; i < block.count; ++i) log_q0[i] = batch.log_q0[block.node(i)];
 }
+// What the slacks of a set are taken from, where any constant does: the first node's, unless its prior leaves it nothing.
+template <class T> inline T reference(T slack) { return slack > T(-1e29) ? slack : T(0); }
 template <class S, class T> inline Vec<T> channel_prior(const Batch<S, T>& batch, const Rows<S, T>& rows, int64_t column, int lanes) {
   return batch.log_p0 ? load(batch.log_p0 + rows.head * rows.width + column, lanes) : splat(rows.uniform_p0);
 }

@@ -106,7 +106,7 @@ template <class S, class T> class SinkhornBackwardSet {
       const Vec<T> row_sum = load(row[0].value + i), slack = load(log_q0.value + i) - log<T>(row_sum), beta = exp<T>(r_q * slack);
       const Vec<T> d_b = beta * load(row[1].value + i);
       const auto there = first<T>(block.count - i);
-      if (!block.first && !i) first_slack_ = slack[0];
+      if (!block.first && !i) first_slack_ = reference<T>(slack[0]);
       d_r_q += there ? d_b * slack : Vec<T>{}, total += there ? d_b : Vec<T>{};
       store(betas + i, beta), store(b_adjoint + i, there ? -r_q * d_b / row_sum : Vec<T>{}), store(row[1].value + i, d_b);
     }

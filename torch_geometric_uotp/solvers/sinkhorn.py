@@ -2,10 +2,12 @@ r"""Sinkhorn scaling for the entropic problem."""
 
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor
 
 from torch_geometric_uotp import ops
 from torch_geometric_uotp.coefficients import Coefficients
+from torch_geometric_uotp.priors import LOWEST_LOG_PRIOR
 from torch_geometric_uotp.problem import Problem, Solution
 from torch_geometric_uotp.segments import Segments
 from torch_geometric_uotp.semiring import LOG_SUM_EXP, Semiring
@@ -126,8 +128,13 @@ def residual(problem: Problem, ring: Semiring, k: int, b: Tensor) -> Tensor:
 
 
 def half_range(problem: Problem, gap: Tensor) -> Tensor:
-    """Half the range of a number a node, [N, H], over each set, [G, H]."""
-    span = problem.segments.max(gap) + problem.segments.max(-gap)
+    """Half the range of a number a node, [N, H], over each set, [G, H].
+
+    Nodes that their prior leaves nothing do not count.
+    """
+    nothing = problem.node_prior.detach() <= LOWEST_LOG_PRIOR
+    span = problem.segments.max(gap.masked_fill(nothing, -torch.inf))
+    span = span + problem.segments.max((-gap).masked_fill(nothing, -torch.inf))
     return problem.segments.fill_empty(span / 2, 0)
 
 

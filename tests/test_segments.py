@@ -18,7 +18,7 @@ X = torch.tensor(
 def layouts() -> list:
     scatter = ScatterReduction(INDEX, 4)
     csr = pytest.param(
-        CSRReduction(PTR),
+        CSRReduction(INDEX, PTR),
         marks=pytest.mark.skipif(
             not has_torch_scatter(), reason="torch-scatter is not installed"
         ),

@@ -58,8 +58,9 @@ class Coefficients:
 
         Args:
             alpha0 (float or torch.Tensor): :math:`\alpha_0`, a number or of
-                shape [H] or [K or 1, H]. 0 asks for the limit of no
-                regulariser, in all steps of a head or in none.
+                shape [H] or [K or 1, H]. 0 asks for no regulariser, in all
+                steps of a head or in none; beside it any positive weight
+                counts as infinite.
             alpha1 (float or torch.Tensor): :math:`\alpha_1`, likewise.
             alpha2 (float or torch.Tensor): :math:`\alpha_2`, likewise.
             rho (float or torch.Tensor, optional): :math:`\rho / \alpha_0`.

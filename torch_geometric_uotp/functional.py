@@ -39,7 +39,8 @@ def uotp_pool(
         size (int, optional): The number of sets. (default: as many as are
             described)
         alpha0 (float): Weight of the regulariser, from 0 to infinity
-            inclusive. (default: :obj:`1.0`)
+            inclusive. At 0 any positive ``alpha1`` or ``alpha2`` counts as
+            infinite. (default: :obj:`1.0`)
         alpha1 (float): Weight of the channel prior, likewise.
             (default: :obj:`1.0`)
         alpha2 (float): Weight of the node prior, likewise.

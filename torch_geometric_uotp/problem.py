@@ -67,7 +67,16 @@ class Problem:
 
         Priors given are known up to a constant, and normalised here. Nodes may
         have a log prior of -inf, but not all of a set.
+
+        Raises:
+            ValueError: If the coefficients are of another type than they must be.
         """
+        wanted = torch.promote_types(scores.dtype, torch.float32)
+        if coefficients.t.dtype != wanted:
+            raise ValueError(
+                f"coefficients must be of {wanted} beside scores of {scores.dtype} "
+                f"(got {coefficients.t.dtype})"
+            )
         if log_p0 is not None:
             log_p0 = log_p0.log_softmax(-1)
         if log_q0 is not None:

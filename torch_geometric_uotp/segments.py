@@ -80,8 +80,8 @@ class Segments:
         index = sets.repeat_interleave(counts, output_size=num_nodes)
         # On a CPU torch-scatter is the slower of the two.
         reduction: Reduction = (
-            CSRReduction(ptr)
-            if ptr.is_cuda and has_torch_scatter()
+            CSRReduction(index, ptr)
+            if ptr.is_cuda and has_torch_scatter() and values_known()
             else ScatterReduction(index, num_sets)
         )
         return cls(index, num_sets, reduction, ptr)
@@ -169,7 +169,7 @@ class Segments:
 
     def gather(self, x: Tensor) -> Tensor:
         """Give each node its set's row: [G, ...] to [N, ...]."""
-        return x.index_select(0, self.index)
+        return self.reduction.gather(x)
 
     def sum(self, x: Tensor) -> Tensor:
         """Sum over each set: [N, ...] to [G, ...], 0 for an empty set."""

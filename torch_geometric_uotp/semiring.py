@@ -27,6 +27,9 @@ class Semiring(Protocol):
     def mass(self, log_mass: Tensor) -> Tensor:
         """Masses beside the scores."""
 
+    def plan(self, log_mass: Tensor, segments: Segments) -> Tensor:
+        """Masses [N, H, C] that add up to 1 over each set and head."""
+
     def nodes(self, z: Tensor, segments: Segments) -> Tensor:
         """Accumulate over the nodes of each set: [N, H, C] to [G, H, C].
 
@@ -56,6 +59,9 @@ class LogSumExp:
         return log_prior
 
     def mass(self, log_mass: Tensor) -> Tensor:
+        return log_mass.exp()
+
+    def plan(self, log_mass: Tensor, segments: Segments) -> Tensor:
         return log_mass.exp()
 
     def nodes(self, z: Tensor, segments: Segments) -> Tensor:
@@ -93,6 +99,11 @@ class MaxPlus:
 
     def mass(self, log_mass: Tensor) -> Tensor:
         return torch.zeros_like(log_mass)
+
+    def plan(self, log_mass: Tensor, segments: Segments) -> Tensor:
+        highest = segments.gather(self.channels(self.nodes(log_mass, segments)))
+        ties = (log_mass == highest.unsqueeze(-1)).to(log_mass.dtype)
+        return ties / segments.gather(segments.sum(ties.sum(-1))).unsqueeze(-1)
 
     def nodes(self, z: Tensor, segments: Segments) -> Tensor:
         return segments.fill_empty(segments.max(z), 0)

@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from tests.problems import Alphas, conditional_mean, minimiser, objective, ragged
+from torch_geometric_uotp.coefficients import Coefficients
 from torch_geometric_uotp.problem import Problem
 from torch_geometric_uotp.solvers import BADMM, Entropy, Quadratic, Sinkhorn
 
@@ -96,3 +97,14 @@ def test_needs_a_penalty() -> None:
     problem = ragged(coefficients=Alphas(1.0, 1.0, 1.0).table())
     with pytest.raises(ValueError, match="'rho'"):
         BADMM(4)(problem)
+
+
+@pytest.mark.parametrize("regularizer", [Entropy(), Quadratic()])
+@pytest.mark.parametrize(
+    ("alphas", "solved"), [((1.0, 9.0), False), ((1.0, 0.0), True)]
+)
+def test_residual_at_infinite_t_is_that_of_maxima(regularizer, alphas, solved) -> None:
+    problem = ragged(coefficients=Coefficients.from_alphas(0.0, *alphas, 1.0))
+    residual = BADMM(4, regularizer)(problem).residual
+    assert bool((residual == 0).all()) == solved
+    assert solved or residual.max() > 0.1

@@ -62,8 +62,9 @@ class UOTPAggregation(Aggregation):
         alpha0 (float or torch.Tensor): Start (or, with :obj:`learn=False`,
             value) of the regulariser's weight, from 0 to infinity inclusive: a
             number, of shape [heads], or, with :obj:`share_steps=False`, of shape
-            [num_steps, heads]. At 0 mass goes to maxima alone, and ties share it
-            evenly. (default: :obj:`1.0`)
+            [num_steps, heads]. At 0 mass goes to maxima alone, ties share it
+            evenly, and any positive ``alpha1`` or ``alpha2`` counts as infinite.
+            (default: :obj:`1.0`)
         alpha1 (float or torch.Tensor): Weight of the channel prior, likewise.
             (default: :obj:`1.0`)
         alpha2 (float or torch.Tensor): Weight of the node prior, likewise. It

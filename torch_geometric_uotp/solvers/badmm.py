@@ -220,8 +220,11 @@ def _plan(problem: Problem, ring: Semiring, state: State) -> Tensor:
 
 
 def _residual(problem: Problem, ring: Semiring, before: State, after: State) -> Tensor:
-    split = (ring.mass(after.log_p) - after.s).abs().sum(-1)
-    moved = (after.s - before.s).abs().sum(-1)
+    p, s, s_before = (
+        ring.plan(log_mass, problem.segments)
+        for log_mass in (after.log_p, after.log_s, before.log_s)
+    )
+    split, moved = (p - s).abs().sum(-1), (s - s_before).abs().sum(-1)
     sums = problem.segments.sum(torch.stack([split, moved], -1))
     return sums.amax(-1) / 2
 

@@ -22,7 +22,7 @@ from benchmarks.splits import consecutive_split, fold_split
 from benchmarks.task import Task
 
 TRAINING = Training(epochs=60, patience=15, weight_decay=1e-4)
-# Of Ilse et al. 2018, as is the batch of one bag.
+# Rate and decay are of Ilse et al. 2018, as is the batch of one bag.
 MNIST_TRAINING = Training(
     epochs=100, patience=25, learning_rate=5e-4, weight_decay=1e-4
 )

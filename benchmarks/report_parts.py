@@ -251,15 +251,16 @@ class Application:
 
 def _tested(ours: str, against: Mapping[str, SignedRank]) -> Table:
     head = [
-        *(f"{ours} minus", "mean (points)", "median"),
+        *(f"{ours} minus", "mean (points)", "median", "ahead", "behind"),
         "95 % interval (Hodges-Lehmann)",
         *("p (Wilcoxon)", "p (Holm)"),
     ]
     rows = [
         [
             *(other, _points(found.mean), _points(found.median)),
-            _interval(found.low, found.high),
-            *(f"{found.p:.2g}", f"{found.holm:.2g}"),
+            *(str(found.ahead), str(found.behind)),
+            *(_interval(found.low, found.high), f"{found.p:.2g}"),
+            "" if found.holm is None else f"{found.holm:.2g}",
         ]
         for other, found in against.items()
     ]

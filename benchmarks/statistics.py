@@ -31,16 +31,19 @@ class Comparison(NamedTuple):
 class SignedRank(NamedTuple):
     r"""Differences over data sets: their mean, median, and what ranks say of them.
 
-    The 95 % interval is that of :func:`hodges_lehmann`, ``p`` that of Wilcoxon's
-    signed-rank test, and ``holm`` the same, adjusted for the number of tests.
+    ``ahead`` and ``behind`` count the positive and the negative ones. The 95 % interval
+    is that of :func:`hodges_lehmann`, ``p`` that of Wilcoxon's signed-rank test, and
+    ``holm`` the same, adjusted for the number of tests; none for a question of its own.
     """
 
     mean: float
     median: float
+    ahead: int
+    behind: int
     low: float
     high: float
     p: float
-    holm: float
+    holm: float | None
 
 
 def settled(values: Iterable[float]) -> list[float]:
@@ -160,18 +163,18 @@ def wilcoxon(table: Table, ours: str, others: Sequence[str]) -> dict[str, Signed
         other: settled(row[ours] - row[other] for row in table.values())
         for other in others
     }
-    p = [_signed_rank(differences) for differences in found.values()]
-    tests = zip(found.items(), p, holm(p), strict=True)
-    return {
-        other: SignedRank(mean(d), median(d), *hodges_lehmann(d), raw, adjusted)
-        for (other, d), raw, adjusted in tests
-    }
+    alone = {other: signed_rank(differences) for other, differences in found.items()}
+    adjusted = holm([test.p for test in alone.values()])
+    pairs = zip(alone.items(), adjusted, strict=True)
+    return {other: test._replace(holm=p) for (other, test), p in pairs}
 
 
-def _signed_rank(differences: Sequence[float]) -> float:
-    if not any(differences):
-        return 1.0
-    return float(stats.wilcoxon(differences, zero_method="zsplit").pvalue)
+def signed_rank(differences: Iterable[float]) -> SignedRank:
+    r"""The same of one list of differences, at least :obj:`FEWEST_SETS`."""
+    d = settled(differences)
+    p = float(stats.wilcoxon(d, zero_method="zsplit").pvalue) if any(d) else 1.0
+    ahead, behind = sum(x > 0 for x in d), sum(x < 0 for x in d)
+    return SignedRank(mean(d), median(d), ahead, behind, *hodges_lehmann(d), p, None)
 
 
 def hodges_lehmann(differences: Sequence[float]) -> tuple[float, float]:

@@ -80,7 +80,7 @@ def test_ranks_and_signs_are_blind_to_the_last_digits():
     table = {str(n): {"a": 0.1 + 0.2, "b": 0.3, "c": 0.2 + n / 10} for n in range(6)}
     assert mean_ranks(table)["a"] == mean_ranks(table)["b"]
     found = wilcoxon(table, "a", ["b"])["b"]
-    assert found == (0, 0, 0, 0, 1, 1)
+    assert found == (0, 0, 0, 0, 0, 0, 1, 1)
 
 
 def test_friedman_is_scipys():
@@ -117,7 +117,8 @@ def test_signed_rank_tests_are_scipys_and_adjusted():
     raw = stats.wilcoxon(differences).pvalue
     assert found["x"].p == found["z"].p == pytest.approx(raw)
     assert found["x"].holm == found["z"].holm == pytest.approx(3 * raw)
-    assert found["y"] == (0, 0, 0, 0, 1, 1)
+    assert found["y"] == (0, 0, 0, 0, 0, 0, 1, 1)
+    assert (found["x"].ahead, found["x"].behind) == (len(table), 0)
     assert found["x"].mean == pytest.approx(np.mean(differences))
     assert found["x"].median == pytest.approx(np.median(differences))
     assert 0 < found["x"].low < found["x"].median < found["x"].high

@@ -62,7 +62,7 @@ class LogSumExp:
         return log_mass.exp()
 
     def plan(self, log_mass: Tensor, segments: Segments) -> Tensor:
-        return log_mass.exp()
+        return self.mass(log_mass)
 
     def nodes(self, z: Tensor, segments: Segments) -> Tensor:
         return segments.fill_empty(segments.logsumexp(z), 0)

@@ -63,6 +63,12 @@ def kernels() -> list[Command]:
     return [once(SOURCES / "dispatch.cpp"), *for_each_isa(SOURCES / "kernels.cpp")]
 
 
+def torch_folder() -> Path | None:
+    """Where torch is installed; None where it is not, or is hidden."""
+    found = importlib.util.find_spec("torch")
+    return None if found is None or found.origin is None else Path(found.origin).parent
+
+
 def build(library: Path = LIBRARY, extra: Sequence[str] = ()) -> str | None:
     """Build the library; return why it was not, or None.
 
@@ -72,10 +78,9 @@ def build(library: Path = LIBRARY, extra: Sequence[str] = ()) -> str | None:
     """
     if compiler() is None:
         return "there is no C++ compiler"
-    found = importlib.util.find_spec("torch")
-    if found is None or found.origin is None:
+    torch = torch_folder()
+    if torch is None:
         return "torch is not there (build isolation hides it)"
-    torch = Path(found.origin).parent
     headers = ["-isystem", str(torch / "include"), TORCH]
     commands = [once(SOURCES / "ops.cpp", *headers), *kernels()]
     linked = ["-shared", f"-L{torch / 'lib'}", "-ltorch_cpu"]
@@ -129,10 +134,10 @@ def is_current() -> bool:
     An installer asks several times for one installation, each in a process of its
     own.
     """
-    torch = importlib.util.find_spec("torch")
-    if torch is None or torch.origin is None or not LIBRARY.exists():
+    torch = torch_folder()
+    if torch is None or not LIBRARY.exists():
         return False
-    made_of = [*SOURCES.iterdir(), Path(__file__), Path(torch.origin)]
+    made_of = [*SOURCES.iterdir(), Path(__file__), torch / "__init__.py"]
     return LIBRARY.stat().st_mtime > max(path.stat().st_mtime for path in made_of)
 
 

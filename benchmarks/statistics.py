@@ -159,11 +159,10 @@ def wilcoxon(table: Table, ours: str, others: Sequence[str]) -> dict[str, Signed
         ours (str): The readout to judge.
         others (Sequence): Those it is compared with.
     """
-    found = {
-        other: settled(row[ours] - row[other] for row in table.values())
+    alone = {
+        other: signed_rank(row[ours] - row[other] for row in table.values())
         for other in others
     }
-    alone = {other: signed_rank(differences) for other, differences in found.items()}
     adjusted = holm([test.p for test in alone.values()])
     pairs = zip(alone.items(), adjusted, strict=True)
     return {other: test._replace(holm=p) for (other, test), p in pairs}

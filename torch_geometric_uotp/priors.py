@@ -13,6 +13,11 @@ from torch_geometric_uotp.transforms import values_known
 LOWEST_LOG_PRIOR = -1e30
 
 
+def left_out(log_prior: Tensor) -> Tensor:
+    """Which nodes a normalised log prior leaves nothing, bool of its shape."""
+    return log_prior.detach() <= LOWEST_LOG_PRIOR
+
+
 class UniformPrior(Module):
     """No preference among the nodes of a set."""
 

@@ -11,7 +11,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from torch_geometric_uotp.priors import LOWEST_LOG_PRIOR
+from torch_geometric_uotp.priors import LOWEST_LOG_PRIOR, left_out
 from torch_geometric_uotp.segments import Segments
 
 
@@ -94,8 +94,8 @@ class MaxPlus:
         return x.detach()
 
     def prior(self, log_prior: Tensor) -> Tensor:
-        nothing = log_prior.detach() <= LOWEST_LOG_PRIOR
-        return torch.zeros_like(log_prior).masked_fill(nothing, LOWEST_LOG_PRIOR)
+        vanished = torch.zeros_like(log_prior)
+        return vanished.masked_fill(left_out(log_prior), LOWEST_LOG_PRIOR)
 
     def mass(self, log_mass: Tensor) -> Tensor:
         return torch.zeros_like(log_mass)

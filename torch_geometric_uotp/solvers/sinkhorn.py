@@ -7,7 +7,7 @@ from torch import Tensor
 
 from torch_geometric_uotp import ops
 from torch_geometric_uotp.coefficients import Coefficients
-from torch_geometric_uotp.priors import LOWEST_LOG_PRIOR
+from torch_geometric_uotp.priors import left_out
 from torch_geometric_uotp.problem import Problem, Solution
 from torch_geometric_uotp.segments import Segments
 from torch_geometric_uotp.semiring import LOG_SUM_EXP, Semiring
@@ -132,7 +132,7 @@ def half_range(problem: Problem, gap: Tensor) -> Tensor:
 
     Nodes that their prior leaves nothing do not count.
     """
-    nothing = problem.node_prior.detach() <= LOWEST_LOG_PRIOR
+    nothing = left_out(problem.node_prior)
     span = problem.segments.max(gap.masked_fill(nothing, -torch.inf))
     span = span + problem.segments.max((-gap).masked_fill(nothing, -torch.inf))
     return problem.segments.fill_empty(span / 2, 0)

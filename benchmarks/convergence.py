@@ -72,7 +72,7 @@ def count_steps(problem: Problem) -> Steps:
     r"""Passes that each set takes, plainly and by the solver."""
     explicit = problem.explicit()
     plain = take_plain_steps(explicit, LOG_SUM_EXP, TOLERANCE, MANY)[2]
-    ours = converge(*unpack(explicit), TOLERANCE, MANY, False)[2]
+    ours = converge(*unpack(explicit), TOLERANCE, MANY, None)[2]
     return Steps(plain.flatten().tolist(), ours.flatten().tolist())
 
 

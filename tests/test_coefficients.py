@@ -67,6 +67,8 @@ def test_spread_repeats_a_row(size: int) -> None:
         ((1.0, 1.0, 1.0, 0.0), "'rho' .*positive.*got 0"),
         ((1.0, 1.0, 1.0, INF), "'rho' .*finite.*got inf"),
         ((torch.tensor([[0.0], [1.0]]), 1.0, 1.0), "'alpha0' must be 0 in all"),
+        ((torch.ones(3), torch.ones(2), 1.0), "number of heads.*'alpha1': 2,"),
+        ((torch.ones(3, 1), torch.ones(2, 1), 1.0), "number of steps.*'alpha0': 3,"),
     ],
 )
 def test_bad_values_are_named(arguments, message: str) -> None:

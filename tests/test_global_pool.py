@@ -10,7 +10,7 @@ INDEX = torch.tensor([0, 0, 2, 2, 2])
 @pytest.mark.parametrize("function", FUNCTIONS)
 @pytest.mark.parametrize("shape", [(5,), (5, 4), (3, 5, 4)])
 @pytest.mark.parametrize(
-    ("batch", "size"), [(INDEX, None), (INDEX, 4), (None, None)], ids=str
+    ("batch", "size"), [(INDEX, None), (INDEX, 4), (None, None), (None, 3)], ids=str
 )
 def test_is_called_as_the_function_is(function, shape, batch, size) -> None:
     x = torch.randn(shape)

@@ -1,4 +1,5 @@
 import torch
+from torch.nn.utils import prune
 
 from torch_geometric_uotp.priors import AttentionPrior, UniformPrior
 
@@ -26,6 +27,17 @@ def test_attention_of_wider_weights_has_gradients() -> None:
     prior = AttentionPrior(3).double()
     prior(torch.randn(5, 3)).sum().backward()
     assert prior.hidden.weight.grad.isfinite().all()
+
+
+def test_what_is_done_to_its_linear_layers_counts() -> None:
+    prior, x = AttentionPrior(3), torch.randn(5, 3)
+    prune.l1_unstructured(prior.hidden, "weight", 0.5)
+    for _ in range(2):
+        prior(x).sum().backward()
+    hidden = torch.tanh(x @ (prior.hidden.weight_orig * prior.hidden.weight_mask).T)
+    with torch.no_grad():
+        prior.hidden.bias.zero_()
+    torch.testing.assert_close(prior(x), hidden @ prior.score.weight.T)
 
 
 def test_reset_draws_new_weights() -> None:

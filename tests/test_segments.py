@@ -106,6 +106,10 @@ def test_index_and_ptr_describe_the_same_layout() -> None:
             {"ptr": torch.tensor([0, 1, 2, 3]), "index": torch.tensor([0, 2, 1])},
             "describe different sets",
         ),
+        (
+            {"ptr": torch.tensor([0, 1, 2, 3]), "index": torch.arange(3.0)},
+            "'index' must be a vector of integers .*float32",
+        ),
     ],
 )
 def test_bad_layouts_are_named(arguments: dict, message: str) -> None:

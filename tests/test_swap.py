@@ -151,6 +151,14 @@ def test_members_of_a_multi_aggregation(members: list[str], mode: str) -> None:
     assert [readout.is_fused_aggr[n] for n in replaced] == [False] * len(replaced)
 
 
+def test_a_multi_aggregation_may_be_the_model() -> None:
+    model, x = MultiAggregation(["mean", "std", "max"]), torch.randn(5, 4)
+    index = torch.tensor([0, 0, 1, 1, 1])
+    before = model(x, index)
+    assert list(swap_readout(model, (x, index))) == ["aggrs.0", "aggrs.2"]
+    torch.testing.assert_close(model(x, index), before)
+
+
 def test_a_shared_readout_stays_shared() -> None:
     model = Classifier(MeanAggregation())
     model.again = ModuleList([model.readout])

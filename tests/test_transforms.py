@@ -76,6 +76,23 @@ def test_a_hessian_is_that_of_autograd(layer: UOTPAggregation) -> None:
     torch.testing.assert_close(hessian(loss)(X), expected)
 
 
+@LAYERS
+def test_a_compiler_sees_transforms_too(layer: UOTPAggregation) -> None:
+    layer, along = deepcopy(layer).double().requires_grad_(False), torch.rand(6, 4)
+
+    def loss(x: Tensor) -> Tensor:
+        return layer(x, INDEX, dim_size=3).square().sum()
+
+    def derivatives(x: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
+        return jvp(loss, (x,), (v,))[1], torch.func.grad(loss)(x)
+
+    torch.compiler.reset()
+    compiled = torch.compile(derivatives, backend="aot_eager", fullgraph=True)
+    given = X, along.double()
+    torch.testing.assert_close(compiled(*given), derivatives(*given))
+    torch.compiler.reset()
+
+
 def test_at_a_bound_coefficients_move_along_a_direction_that_points_inwards() -> None:
     layer = UOTPAggregation(4, alpha2=torch.inf).double()
     (start,) = (p for name, p in layer.named_parameters() if name.endswith("r_q"))

@@ -67,12 +67,14 @@ class Coefficients:
                 (default: :obj:`None`)
 
         Raises:
-            ValueError: If a coefficient is negative or not a number, or if
-                ``alpha0`` is 0 in some steps of a head only.
+            ValueError: If a coefficient is negative or not a number, if their
+                shapes do not go together, or if ``alpha0`` is 0 in some steps of a
+                head only.
         """
         alpha0 = _table("alpha0", alpha0)
         alpha1 = _table("alpha1", alpha1)
         alpha2 = _table("alpha2", alpha2)
+        _check_shapes(alpha0=alpha0, alpha1=alpha1, alpha2=alpha2)
         hard = alpha0 == 0
         if bool((hard.any(0) != hard.all(0)).any()):
             raise ValueError(
@@ -194,6 +196,16 @@ def _table(name: str, value: float | Tensor) -> Tensor:
             f"from 0 to infinity (got {value})"
         )
     return table
+
+
+def _check_shapes(**tables: Tensor) -> None:
+    for axis, what in enumerate(("steps", "heads")):
+        sizes = {name: table.size(axis) for name, table in tables.items()}
+        if len({size for size in sizes.values() if size > 1}) > 1:
+            given = ", ".join(f"'{name}': {size}" for name, size in sizes.items())
+            raise ValueError(
+                f"coefficients must have the same number of {what}, or 1 (got {given})"
+            )
 
 
 def _penalty(rho: float | Tensor) -> Tensor:

@@ -44,8 +44,8 @@ COMMON = frozenset(
     }
 )
 # At alpha0 infinite scores have no weight, and a uniform node prior is the plan's
-# anyway; at alpha2 = 0 the node prior has none. A channel prior other than the
-# uniform one slows BADMM on its way to attention.
+# anyway; at alpha2 = 0 a node prior does nothing but leave nodes out. A channel prior
+# other than the uniform one slows BADMM on its way to attention.
 FREE: dict[str, frozenset[str]] = {
     "mean": COMMON | {"alpha2", "channel_prior", "scores"},
     "sum": COMMON | {"alpha2", "channel_prior", "scores"},

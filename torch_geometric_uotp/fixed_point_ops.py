@@ -78,7 +78,8 @@ class FixedPointOfBatch(torch.autograd.Function):
         ctx.save_for_backward(*tensors, pooled, b)
         ctx.mark_non_differentiable(b, solved)
         ctx.set_materialize_grads(False)
-        return pooled, b, solved
+        # A copy: what follows may change it in place, and the backward pass reads it.
+        return pooled.clone(), b, solved
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor | None, *rest: None) -> Arguments:

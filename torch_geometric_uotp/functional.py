@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from torch_geometric_uotp.coefficients import Coefficients
+from torch_geometric_uotp.parametrization import check_sharpness
 from torch_geometric_uotp.problem import Problem
 from torch_geometric_uotp.segments import Segments
 from torch_geometric_uotp.solvers.badmm import BADMM
@@ -96,10 +97,8 @@ def _coefficients(
                 f"'{name}' must be a number from 0 to infinity (got {alpha})"
             )
     dtype = torch.promote_types(scores.dtype, torch.float32)
-    if 0 < alpha0 * torch.finfo(dtype).max < 1:
-        raise ValueError(
-            f"'alpha0' and its inverse must lie in the range of {dtype} (got {alpha0})"
-        )
+    if alpha0 > 0:
+        check_sharpness(1 / alpha0, dtype)
 
     def row(value: float) -> Tensor:
         return scores.new_full((1, scores.size(1)), value, dtype=dtype)

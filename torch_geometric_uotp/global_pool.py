@@ -45,9 +45,10 @@ class GlobalPool(Module):
         Args:
             x (torch.Tensor): The nodes' features.
             batch (torch.Tensor, optional): The set of each node.
-            size (int, optional): The number of sets.
+            size (int, optional): The number of sets. Without ``batch`` it counts
+                for nothing, as in PyG's functions.
         """
         if x.dim() == 1:
             return self.forward(x.unsqueeze(-1), batch, size).squeeze(-1)
-        pooled: Tensor = self.aggr(x, batch, dim_size=size)
+        pooled: Tensor = self.aggr(x, batch, dim_size=None if batch is None else size)
         return pooled.squeeze(-2) if batch is None and x.dim() > 2 else pooled

@@ -50,17 +50,18 @@ class Operator:
         ).default(*arguments)
         return outputs
 
-    def backward(self, ctx: Any, grad: Tensor | None) -> Gradients:
+    def backward(
+        self, saved: Sequence[Tensor], options: Sequence[Any], grad: Tensor | None
+    ) -> Gradients:
         """The gradient of each argument, from what :meth:`keep` kept."""
-        options = (None,) * len(ctx.options)
+        none = (None,) * len(options)
         if grad is None:
-            return (None,) * len(self.tensors) + options
-        saved = ctx.saved_tensors
+            return (None,) * len(self.tensors) + none
         tensors, kept = saved[: len(self.tensors)], saved[len(self.tensors) :]
         grads = getattr(torch.ops.uotp, f"{self.name}_backward").default(
-            grad.contiguous(), *tensors, *ctx.options, *kept
+            grad.contiguous(), *tensors, *options, *kept
         )
-        return self.in_order(tensors, grads) + options
+        return self.in_order(tensors, grads) + none
 
     def keep(self, ctx: Any, inputs: tuple[Any, ...], output: Any) -> None:
         """Keep what :meth:`backward` needs."""
@@ -92,7 +93,7 @@ class Operator:
             self.keep(ctx, inputs, output)
 
         def once(ctx: Any, grad: Tensor | None, *rest: None) -> Gradients:
-            return self.backward(ctx, grad)
+            return self.backward(ctx.saved_tensors, ctx.options, grad)
 
         def keep_twice(ctx: Any, inputs: tuple[Any, ...], output: Any) -> None:
             grad, *rest = inputs
@@ -173,12 +174,15 @@ class Eager(torch.autograd.Function):
         with _unrecorded():
             outputs = operator.forward(*arguments)
         operator.keep(ctx, arguments, outputs)
-        return outputs[0]
+        # A copy: what follows may change it in place, and the backward pass reads it.
+        return outputs[0].clone()
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor | None) -> Gradients:
+        # Not within: a checkpoint runs its forward pass here, which is recorded.
+        saved = ctx.saved_tensors
         with _unrecorded():
-            return None, *ctx.operator.backward(ctx, grad)
+            return None, *ctx.operator.backward(saved, ctx.options, grad)
 
 
 def _unrecorded() -> AbstractContextManager[object]:

@@ -22,7 +22,7 @@ from torch_geometric_uotp.coefficients import Coefficients
 from torch_geometric_uotp.operators import Operator, Portable
 from torch_geometric_uotp.projection import GAIN
 from torch_geometric_uotp.segments import Segments
-from torch_geometric_uotp.transforms import transformed
+from torch_geometric_uotp.transforms import torch_alone
 
 LIBRARY = Path(__file__).with_name("_native.so")
 DTYPES = (torch.float64, torch.float32, torch.bfloat16, torch.float16)
@@ -40,7 +40,7 @@ def backend() -> str:
 def takes(x: Tensor) -> bool:
     """Whether the native kernels compute on tensors like x, here."""
     known = AVAILABLE and x.device.type == "cpu" and x.dtype in DTYPES
-    return known and not transformed()
+    return known and not torch_alone()
 
 
 def layout(segments: Segments) -> tuple[Tensor, Tensor | None]:

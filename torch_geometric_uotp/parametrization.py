@@ -1,5 +1,6 @@
 r"""How a layer holds its coefficients: learned or fixed."""
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -20,6 +21,18 @@ from torch_geometric_uotp.projection import (
 FIXED = ("t", "r_p", "r_q", "rho", "hard")
 
 
+def keeping_precision(fn: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
+    """The same conversion of a tensor, but for one to half precision."""
+
+    def convert(tensor: Tensor) -> Tensor:
+        moved = fn(tensor)
+        if moved.is_floating_point() and moved.dtype.itemsize < 4:
+            return tensor.to(moved.device)
+        return moved
+
+    return convert
+
+
 class CoefficientHolder(Module):
     """Tables that follow the module to a device, in float32 or better.
 
@@ -28,13 +41,7 @@ class CoefficientHolder(Module):
     """
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Module:
-        def keep_precision(tensor: Tensor) -> Tensor:
-            moved = fn(tensor)
-            if moved.is_floating_point() and moved.dtype.itemsize < 4:
-                return tensor.to(moved.device)
-            return moved
-
-        return super()._apply(keep_precision, recurse)  # type: ignore[no-any-return, no-untyped-call]
+        return super()._apply(keeping_precision(fn), recurse)  # type: ignore[no-any-return, no-untyped-call]
 
 
 class FixedCoefficients(CoefficientHolder):
@@ -47,7 +54,8 @@ class FixedCoefficients(CoefficientHolder):
         start (Coefficients): Their values.
 
     Raises:
-        ValueError: If t or rho leaves the range of the tables' type.
+        ValueError: If t is beyond the root of the largest number of the tables'
+            type, so that features could make it infinite, or rho leaves its range.
     """
 
     fixed_t: Tensor
@@ -60,7 +68,7 @@ class FixedCoefficients(CoefficientHolder):
         super().__init__()
         self.start = start
         dtype = _table_dtype()
-        _check_range("alpha0", start.t, dtype)
+        check_sharpness(float(start.t.max()), dtype)
         if start.rho is not None:
             _check_range("rho", start.rho, dtype)
             _check_range("rho", start.rho.reciprocal(), dtype)
@@ -151,9 +159,9 @@ class LearnedCoefficients(CoefficientHolder):
                 table.copy_(self._kept(name, point / GAIN))
 
     def _kept(self, name: str, point: Tensor) -> Tensor:
-        """The rows that matter to the output, else the first one."""
+        """The rows that matter to the output, else one that t keeps too."""
         rows = point[self.rows[name]]
-        return rows if rows.size(0) > 0 else point[:1]
+        return rows if rows.size(0) > 0 else point[self.rows["t"]][:1]
 
     def forward(self, dtype: torch.dtype) -> Coefficients:
         """The coefficients in a floating-point type."""
@@ -253,8 +261,26 @@ def _points(start: Coefficients) -> dict[str, Tensor]:
     if start.rho is None:
         return points
     _check_finite_start("rho", start.rho)
-    _check_finite_start("rho", start.rho.reciprocal())
+    if bool((start.rho * LARGEST < 1).any()):
+        raise ValueError(
+            f"a learned 'rho' must start at the inverse of {LARGEST:g} or above (got "
+            f"{start.rho.min():g}; with learn=False it may)"
+        )
     return points | {"rho": start.rho / (1 + start.rho)}
+
+
+def check_sharpness(t: float, dtype: torch.dtype) -> None:
+    """Refuse an inverse temperature that would take ordinary features to infinity.
+
+    Raises:
+        ValueError: If it is beyond the root of the largest number of the type.
+    """
+    largest = math.sqrt(torch.finfo(dtype).max)
+    if t > largest:
+        raise ValueError(
+            f"'alpha0' must be 0 or at least {1 / largest:.2g} in {dtype} (got a "
+            f"value whose inverse is {t:g})"
+        )
 
 
 def _check_range(name: str, values: Tensor, dtype: torch.dtype) -> None:
@@ -267,10 +293,12 @@ def _check_range(name: str, values: Tensor, dtype: torch.dtype) -> None:
 
 def _check_finite_start(name: str, values: Tensor) -> None:
     if bool((values > LARGEST).any()):
-        inverse = "0, or at least the inverse of" if name == "alpha0" else "at most"
+        most, got = f"at {LARGEST:g} or below", values.max()
+        if name == "alpha0":  # given by its inverse, t
+            most, got = f"at 0, or at the inverse of {LARGEST:g} or above", 1 / got
         raise ValueError(
-            f"a learned '{name}' must start at {inverse} {LARGEST:g} (got a "
-            f"value that asks for {values.max():g}; with learn=False it may)"
+            f"a learned '{name}' must start {most} (got {got:g}; with learn=False it "
+            "may)"
         )
 
 

@@ -4,7 +4,8 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.nn import Module
+from torch.nn import Linear, Module
+from torch.nn.functional import linear
 
 from torch_geometric_uotp.transforms import transformed
 
@@ -52,6 +53,20 @@ def promote(x: Tensor, dtype: torch.dtype) -> Tensor:
         return x
     function = PromoteTransformed if transformed() else Promote
     return function.apply(x, dtype)  # type: ignore[no-any-return, no-untyped-call]
+
+
+def linear_in_type(module: Linear, x: Tensor) -> Tensor:
+    """What a linear layer makes of ``x``, in the type of ``x``.
+
+    It is called, with all that is hooked to it, unless its weights are of another
+    type.
+    """
+    weight, bias = module.weight, module.bias
+    if not isinstance(weight, Tensor) or weight.dtype == x.dtype:
+        found: Tensor = module(x)
+        return found
+    wide = None if bias is None else promote(bias, x.dtype)
+    return linear(x, promote(weight, x.dtype), wide)
 
 
 class Promoting(Module):

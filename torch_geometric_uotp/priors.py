@@ -4,9 +4,8 @@ import math
 
 from torch import Tensor
 from torch.nn import Linear, Module
-from torch.nn.functional import linear
 
-from torch_geometric_uotp.precision import Promoting, promote
+from torch_geometric_uotp.precision import Promoting, linear_in_type
 from torch_geometric_uotp.transforms import values_known
 
 # It leaves a node nothing, as -inf does, whose products with 0 are NaN.
@@ -16,6 +15,11 @@ LOWEST_LOG_PRIOR = -1e30
 def left_out(log_prior: Tensor) -> Tensor:
     """Which nodes a normalised log prior leaves nothing, bool of its shape."""
     return log_prior.detach() <= LOWEST_LOG_PRIOR
+
+
+def leave_out(log_prior: Tensor, potential: Tensor) -> Tensor:
+    """Potentials [N, H] that keep such nodes out, however little a prior counts."""
+    return potential.masked_fill(left_out(log_prior), LOWEST_LOG_PRIOR)
 
 
 class UniformPrior(Module):
@@ -60,10 +64,7 @@ class AttentionPrior(Promoting):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return logits of shape [..., H] for nodes x of shape [..., F]."""
-        weight = promote(self.hidden.weight, x.dtype)
-        bias = promote(self.hidden.bias, x.dtype)
-        hidden = linear(x, weight, bias).tanh()
-        return linear(hidden, promote(self.score.weight, x.dtype))
+        return linear_in_type(self.score, linear_in_type(self.hidden, x).tanh())
 
     def __repr__(self) -> str:
         return "attention"
@@ -98,12 +99,18 @@ def columns(logits: Tensor, nodes: Tensor, heads: int) -> Tensor:
     Raises:
         ValueError: If there are not as many.
     """
-    if logits.size(0) != nodes.size(0) or logits.size(-1) not in (1, heads):
+    axes = nodes.dim() - logits.dim()
+    if (
+        axes < 0
+        or logits.dim() < 2
+        or logits.size(0) != nodes.size(0)
+        or logits.shape[1:-1] != nodes.shape[axes + 1 : -1]
+        or logits.size(-1) not in (1, heads)
+    ):
         raise ValueError(
             f"'node_prior' must give {nodes.size(0)} nodes 1 or {heads} values each "
             f"(got shape {tuple(logits.shape)})"
         )
-    axes = nodes.dim() - logits.dim()
     logits = logits.view(nodes.size(0), *[1] * axes, *logits.shape[1:])
     return logits.expand(*nodes.shape[:-1], heads).flatten(1)
 

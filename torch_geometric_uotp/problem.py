@@ -146,11 +146,22 @@ class Problem:
     @property
     def learns(self) -> bool:
         """Whether the solution has a gradient by anything but the features."""
+        learned = [*self.tables]
+        if self.values is not self.scores:
+            learned.append(self.scores)
+        return torch.is_grad_enabled() and any(t.requires_grad for t in learned)
+
+    @property
+    def tables(self) -> list[Tensor]:
+        """The coefficients and priors that are given."""
         given = self.coefficients
         tables = (given.t, given.r_p, given.r_q, given.rho, self.log_p0, self.log_q0)
-        return torch.is_grad_enabled() and any(
-            table is not None and table.requires_grad for table in tables
-        )
+        return [table for table in tables if table is not None]
+
+    def versions(self) -> list[int]:
+        """How often each tensor given was changed in place, where that is counted."""
+        tensors = (self.scores, self.values, *self.tables)
+        return [tensor._version for tensor in tensors if not tensor.is_inference()]
 
     def soften(self) -> "Problem":
         """The problem that heads with infinite t borrow the gradient of.
@@ -192,6 +203,10 @@ class Solution:
         heads (int): H.
         make_plan (callable): Computes :attr:`plan`.
         make_residual (callable): Computes :attr:`residual`.
+
+    What is computed when first read, the plan, its marginals and the residual,
+    raises a RuntimeError where it needs the problem and that was changed in place
+    since, as an optimiser's step changes coefficients.
     """
 
     pooled: Tensor

@@ -22,7 +22,7 @@ import torch
 from torch import Tensor
 
 from torch_geometric_uotp.segments import Segments
-from torch_geometric_uotp.transforms import transformed
+from torch_geometric_uotp.transforms import torch_alone
 
 # Rows of a block, and up to how many nodes a set is cut into such blocks.
 BLOCKS = ((16, 16), (32, 32), (64, 512), (256, None))
@@ -78,7 +78,7 @@ def gram(a: Tensor, b: Tensor, segments: Segments) -> Tensor:
         b (torch.Tensor): B, of shape [N, H, C].
         segments (Segments): The set of each node.
     """
-    if transformed():
+    if torch_alone():
         return segments.sum(a.unsqueeze(-1) * b.unsqueeze(-2))
     product: Tensor = _gram(a, b, *segments.places())
     return product
@@ -92,7 +92,7 @@ def transform(a: Tensor, m: Tensor, segments: Segments) -> Tensor:
         m (torch.Tensor): M, of shape [G, H, C, C].
         segments (Segments): The set of each node.
     """
-    if transformed():
+    if torch_alone():
         return (a.unsqueeze(-1) * segments.gather(m)).sum(-2)
     product: Tensor = _transform(a, m, *segments.places())
     return product
@@ -106,9 +106,10 @@ def transform(a: Tensor, m: Tensor, segments: Segments) -> Tensor:
 def _gram(a: Tensor, b: Tensor, ptr: Tensor, order: Tensor | None) -> Tensor:
     heads, channels = a.shape[1:]
     out = a.new_zeros(ptr.numel() - 1, heads, channels, channels)
-    for blocks in _blocks(ptr, order, heads, channels):
-        product = blocks.read(a).transpose(-2, -1) @ blocks.read(b)
-        out.index_add_(0, blocks.sets, product)
+    with torch.autocast(a.device.type, enabled=False):
+        for blocks in _blocks(ptr, order, heads, channels):
+            product = blocks.read(a).transpose(-2, -1) @ blocks.read(b)
+            out.index_add_(0, blocks.sets, product)
     return out
 
 
@@ -116,8 +117,9 @@ def _gram(a: Tensor, b: Tensor, ptr: Tensor, order: Tensor | None) -> Tensor:
 def _transform(a: Tensor, m: Tensor, ptr: Tensor, order: Tensor | None) -> Tensor:
     heads, channels = a.shape[1:]
     out = a.new_empty(a.size(0) + 1, heads, channels)
-    for blocks in _blocks(ptr, order, heads, channels):
-        blocks.write(blocks.read(a) @ m.index_select(0, blocks.sets), out)
+    with torch.autocast(a.device.type, enabled=False):
+        for blocks in _blocks(ptr, order, heads, channels):
+            blocks.write(blocks.read(a) @ m.index_select(0, blocks.sets), out)
     return out[:-1]
 
 

@@ -3,9 +3,14 @@ r"""Scores of the transport that are not the features themselves."""
 import torch
 from torch import Tensor
 from torch.nn import LayerNorm, Linear, Module
-from torch.nn.functional import layer_norm, linear
+from torch.nn.functional import layer_norm
 
-from torch_geometric_uotp.precision import Promoting, applied, promote
+from torch_geometric_uotp.precision import (
+    Promoting,
+    applied,
+    linear_in_type,
+    promote,
+)
 
 
 class NormalisedScores(Promoting):
@@ -35,7 +40,7 @@ class NormalisedScores(Promoting):
     def forward(self, x: Tensor) -> Tensor:
         """Return scores of shape [..., F] for nodes x of shape [..., F]."""
         if self.map is not None:
-            x = linear(x, promote(self.map.weight, x.dtype))
+            x = linear_in_type(self.map, x)
         weight = promote(self.norm.weight, x.dtype)
         bias = promote(self.norm.bias, x.dtype)
         # Weighed apart: layer_norm's gradient of weights depends on the threads.

@@ -240,9 +240,10 @@ def _check_agreement(
             f"'dim_size' must be the number of sets in 'ptr', "
             f"{segments.num_sets} (got {num_sets})"
         )
-    if index is None or not values_known():
+    if index is None:
         return
-    if not torch.equal(index.long(), segments.index):
+    _check_integer_vector("index", index)
+    if values_known() and not torch.equal(index.long(), segments.index):
         raise ValueError(
             "'index' and 'ptr' describe different sets; give one of them, or "
             "nodes sorted by set"

@@ -55,8 +55,8 @@ def swap_readout(
             evaluation mode, which shows how many channels each pooling reads.
         channels (int, optional): That number instead, where it is the same for all.
         message_passing (bool): Whether to replace the aggregations inside of
-            message passing layers too, instead of readouts alone.
-            (default: :obj:`False`)
+            message passing layers too, instead of readouts alone. Some layers hold
+            one that they never call; ``inputs`` tells. (default: :obj:`False`)
         **kwargs (optional): Further arguments of the new layers, which leave the
             poolings as they are: see
             :func:`~torch_geometric_uotp.converters.convert`.
@@ -74,7 +74,7 @@ def swap_readout(
         raise ValueError("give one of 'inputs' and 'channels'")
     with ExitStack() as undo:
         _functions_to_modules(model, undo)
-        places = list(_places(model, message_passing))
+        places = list(_places_in(model, message_passing))
         if not places:
             raise ValueError(_nothing(model))
         widths = (
@@ -102,6 +102,12 @@ def _exchange(module: Module, name: str, value: Any) -> None:
     # A function and a module are held in different places.
     delattr(module, name)
     setattr(module, name, value)
+
+
+def _places_in(model: Module, inside: bool) -> Iterator[Place]:
+    if isinstance(model, MultiAggregation):
+        return _places(model.aggrs, inside, "aggrs.", model)
+    return _places(model, inside)
 
 
 def _places(

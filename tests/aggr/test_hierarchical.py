@@ -171,6 +171,13 @@ def test_poolings_of_another_width_are_named() -> None:
         layer(nodes(), INDEX.sort().values)
 
 
+@pytest.mark.parametrize("given", ["attentional", "lstm", Linear(6, 6)], ids=str)
+def test_what_is_no_pooling_of_a_number_of_channels_is_named(given) -> None:
+    named = given if isinstance(given, str) else "names or aggregations .got Linear"
+    with pytest.raises(ValueError, match=named):
+        HierarchicalUOTPAggregation(6, ["mean", given])
+
+
 def test_weights_of_another_shape_are_named() -> None:
     class Three(Module):
         def forward(self, nodes, segments):

@@ -5,7 +5,8 @@ from unittest.mock import patch
 
 import pytest
 import torch
-from torch.nn import Linear, Module, ReLU, Sequential
+from torch.nn import Dropout, Linear, Module, ReLU, Sequential
+from torch.utils.checkpoint import checkpoint
 from torch_geometric.nn.aggr import MaxAggregation
 
 from torch_geometric_uotp import UOTPAggregation, ops
@@ -59,8 +60,10 @@ class Masking(Module):
 @pytest.mark.parametrize(
     "given",
     [
-        *({**s, **a} for s in SOLVERS for a in ({}, {"alpha2": INF}, {"alpha0": 0.0})),
-        {"tol": 1e-6},
+        {**solver, "alpha0": alpha0, "alpha2": alpha2}
+        for solver in (*SOLVERS, {"tol": 1e-10})
+        for alpha0 in (0.0, 2e-3, 1.0)
+        for alpha2 in (0.0, 1.0, INF)
     ],
     ids=str,
 )
@@ -202,6 +205,70 @@ def test_solve_returns_what_the_pooling_did(solver: dict) -> None:
     torch.testing.assert_close(mass, (counts > 0).float().unsqueeze(-1).expand(6, 2))
     ours = layer.solve(x[INDEX == 2])
     torch.testing.assert_close(ours.plan, solution.plan[INDEX == 2])
+
+
+@ALL_SOLVERS
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_what_follows_may_change_the_output_in_place(solver: dict, dtype) -> None:
+    x = nodes(dtype=dtype)
+    for arguments in (solver, {"tol": 1e-6}):
+        layer = UOTPAggregation(6, **arguments).to(dtype)
+        gradients = []
+        for inplace in (True, False):
+            layer.zero_grad()
+            ReLU(inplace=inplace)(layer(x, INDEX)).sum().backward()
+            gradients.append([p.grad for p in layer.parameters()])
+        torch.testing.assert_close(*gradients, rtol=0, atol=0)
+
+
+@ALL_SOLVERS
+def test_can_be_computed_again_in_the_backward_pass(solver: dict) -> None:
+    model = Sequential(Linear(6, 6), ReLU(), Dropout(0.5))
+    layer = UOTPAggregation(6, heads=2, **solver)
+    x, gradients = nodes(), []
+    parameters = [*model.parameters(), *layer.parameters()]
+    for run in (lambda f, x: f(x), lambda f, x: checkpoint(f, x, use_reentrant=False)):
+        torch.manual_seed(0)
+        loss = run(lambda x: layer(model(x), INDEX), x).square().sum()
+        gradients.append(torch.autograd.grad(loss, parameters))
+    torch.testing.assert_close(*gradients, rtol=0, atol=0)
+
+
+@pytest.mark.skipif(not ops.AVAILABLE, reason="the portable path needs x no more")
+@pytest.mark.parametrize("name", ["plan", "node_marginal", "residual"])
+@ALL_SOLVERS
+def test_nothing_is_told_of_a_problem_that_is_gone(solver: dict, name: str) -> None:
+    layer, x = UOTPAggregation(6, **solver), nodes()
+    for changed in (x, next(layer.parameters())):
+        solution = layer.solve(x, INDEX)
+        with torch.no_grad():
+            changed.mul_(0.9)
+        with pytest.raises(RuntimeError, match="changed in place after solve"):
+            getattr(solution, name)
+    solution = layer.solve(x, INDEX)
+    plan = solution.plan
+    x.zero_()
+    assert solution.plan is plan
+    with torch.inference_mode():
+        assert layer.solve(nodes(), INDEX).plan.shape == (10, 6)
+
+
+def test_scores_learn_where_a_maximum_is_taken() -> None:
+    """A gradient of 0 is one: a parameter without any stops DDP."""
+    scores = NormalisedScores(6, mapped=True)
+    layer = UOTPAggregation(6, alpha0=0.0, learn=False, scores=scores)
+    layer(nodes(), INDEX).sum().backward()
+    assert all(parameter.grad is not None for parameter in scores.parameters())
+
+
+@pytest.mark.parametrize("learn", [True, False])
+@ALL_SOLVERS
+def test_one_channel_reports_the_coefficients_it_was_given(solver, learn) -> None:
+    alpha0 = torch.tensor([[1.0], [2.0], [3.0], [4.0]])
+    layer = UOTPAggregation(
+        1, share_steps=False, alpha0=alpha0, alpha1=1.0, learn=learn, **solver
+    )
+    assert layer.coefficients()["alpha1"].flatten()[0].item() == pytest.approx(1)
 
 
 def test_unnormalised_output_is_the_transported_mass() -> None:
@@ -352,6 +419,16 @@ def test_tensors_given_are_copied(learn: bool) -> None:
     assert copy.deepcopy(layer)(x, INDEX).equal(expected)
 
 
+@pytest.mark.parametrize("half", [torch.bfloat16, torch.float16])
+def test_a_channel_prior_is_never_in_half_precision(half: torch.dtype) -> None:
+    prior = torch.tensor([1e-4, 1e-3, 1e-2, 0.1, 0.3, 0.5889])
+    layer = UOTPAggregation(6, channel_prior=prior, alpha1=100.0, normalize=False)
+    kept = layer.log_p0.clone()
+    layer.to(half)
+    assert layer.log_p0.equal(kept)
+    assert layer.double().log_p0.equal(kept.double())
+
+
 @pytest.mark.parametrize("learn", [True, False])
 @pytest.mark.parametrize("alpha0", [0.0, GIVEN["alpha0"]])
 def test_can_be_made_without_memory(learn: bool, alpha0) -> None:
@@ -430,6 +507,8 @@ def test_poolings_a_solver_does_not_reach_are_named(name: str, solver: int) -> N
         (torch.ones(10, 6), {"node_prior": torch.zeros(10)}, "'node_prior' .*positive"),
         (torch.ones(10, 6), {"node_prior": torch.ones(9)}, r"10 nodes .*\(9, 1\)"),
         (torch.ones(10, 6), {"node_prior": torch.ones(10, 2)}, r"1 or 1 .*\(10, 2\)"),
+        (torch.ones(10, 6), {"node_prior": torch.tensor(1.0)}, "10 nodes .*got shape"),
+        (torch.ones(10, 6), {"node_prior": torch.ones(10, 2, 1)}, r"\(10, 2, 1\)"),
     ],
 )
 def test_bad_input_is_named(x, arguments: dict, message: str) -> None:

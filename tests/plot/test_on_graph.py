@@ -10,8 +10,9 @@ EDGES = torch.tensor([[0, 2, 2, 4, 1, 3], [2, 0, 4, 2, 3, 1]])
 SOLUTION = UOTPAggregation(4).solve(torch.randn(6, 4), INDEX)
 
 
-def test_nodes_are_coloured_by_their_shares() -> None:
-    axes = plot.on_graph(SOLUTION, EDGES, labels=["a", "b", "c", "d"])
+@pytest.mark.parametrize("kind", [list, np.array])
+def test_nodes_are_coloured_by_their_shares(kind) -> None:
+    axes = plot.on_graph(SOLUTION, EDGES, labels=kind(["a", "b", "c", "d"]))
     (nodes,) = axes.collections
     np.testing.assert_allclose(nodes.get_array(), plot.shares(SOLUTION))
     assert [text.get_text() for text in axes.texts] == ["a", "b", "c", "d"]

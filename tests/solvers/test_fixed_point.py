@@ -137,7 +137,7 @@ def passes(
     """The passes [G, H] of each set."""
     explicit = problem.explicit()
     if backend == "portable":
-        return converge(*unpack(explicit), tol, max_steps, False)[2]
+        return converge(*unpack(explicit), tol, max_steps, None)[2]
     ptr, order = ops.layout(explicit.segments)
     start = explicit.coefficients
     tables = (start.t, start.r_p, start.r_q, explicit.log_p0, explicit.log_q0)
@@ -194,6 +194,18 @@ def test_the_warning_names_the_line_of_each_caller(by_solve: bool) -> None:
         _ = layers[1](nodes(4))
     assert [Path(warning.filename) for warning in found] == [Path(__file__)] * 2
     assert found[0].lineno != found[1].lineno
+
+
+def test_no_warning_of_heads_that_the_other_arithmetic_solves() -> None:
+    alpha0 = torch.tensor([0.0, 1e-3])
+    layer = UOTPAggregation(8, heads=2, alpha0=alpha0, alpha1=1.0, alpha2=1.0, tol=1e-6)
+    index = torch.arange(60) // 20
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        residual = layer.solve(torch.randn(60, 8), index).residual
+        sharp = UOTPAggregation(8, alpha0=0.0, alpha1=1.0, alpha2=1.0, tol=1e-6)
+        assert sharp.solve(100 * torch.randn(60, 8), index).residual.eq(0).all()
+    assert residual.max() < 1e-6
 
 
 @pytest.mark.parametrize("steps", [1, 2, 5, 20, 40])

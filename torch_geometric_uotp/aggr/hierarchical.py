@@ -2,6 +2,7 @@ r"""Several poolings, combined by a transport between their outputs."""
 
 import math
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any, Self
 
 import torch
@@ -242,10 +243,14 @@ def _exactly(name: str, channels: int) -> Aggregation:
 def _pooling(given: str | Aggregation, channels: int) -> Aggregation:
     if isinstance(given, Aggregation):
         return given
-    try:
-        return aggregation_resolver(given)
-    except TypeError:
-        return aggregation_resolver(given, channels=channels)
+    if not isinstance(given, str):
+        raise ValueError(f"'poolings' must be names or aggregations (got {given!r})")
+    for arguments in ({}, {"channels": channels}):
+        with suppress(TypeError):
+            return aggregation_resolver(given, **arguments)
+    raise ValueError(
+        f"'{given}' cannot be made of a number of channels: give the aggregation itself"
+    )
 
 
 def _weights(given: str | Module, channels: int, poolings: int, heads: int) -> Module:

@@ -1,6 +1,7 @@
 r"""Pooling as unbalanced optimal transport."""
 
 import math
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, Self
 
@@ -14,7 +15,11 @@ from torch_geometric_uotp.arguments import check_count
 from torch_geometric_uotp.coefficients import Coefficients, readable
 from torch_geometric_uotp.conventional import setting
 from torch_geometric_uotp.nodes import nodes_first
-from torch_geometric_uotp.parametrization import FixedCoefficients, LearnedCoefficients
+from torch_geometric_uotp.parametrization import (
+    FixedCoefficients,
+    LearnedCoefficients,
+    keeping_precision,
+)
 from torch_geometric_uotp.precision import applied, promote
 from torch_geometric_uotp.priors import (
     UniformPrior,
@@ -81,8 +86,8 @@ class UOTPAggregation(Aggregation):
             ``attention`` (softmax over the set of
             :math:`w^\top \tanh(V x_n)`), or a module from nodes [..., channels]
             to logits [..., 1] or [..., heads], called in the type of its own
-            weights; a logit of -inf leaves a node out, wherever ``alpha2`` is
-            not 0. (default: ``uniform``)
+            weights; a logit of -inf leaves a node out, whatever ``alpha2``.
+            (default: ``uniform``)
         channel_prior (torch.Tensor, optional): :math:`p_0`, positive, of shape
             [channels]; each head's part is normalised. (default: uniform)
         scores (torch.nn.Module, optional): A map from nodes to what X is in the
@@ -111,6 +116,8 @@ class UOTPAggregation(Aggregation):
     Raises:
         ValueError: If an argument is not as above.
     """
+
+    log_p0: Tensor | None
 
     def __init__(
         self,
@@ -197,11 +204,19 @@ class UOTPAggregation(Aggregation):
         """
         return cls(channels, **spread(**kwargs))
 
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
+        # Like the coefficients, the channel prior is never in half precision.
+        log_p0 = self.log_p0
+        super()._apply(fn, recurse)
+        if log_p0 is not None:
+            self.log_p0 = keeping_precision(fn)(log_p0)
+        return self
+
     def reset_parameters(self) -> None:
         """Go back to the initial coefficients; draw new weights of what has any."""
         for module in self.children():
             reset(module)
-        if self.log_p0 is not None:
+        if self.log_p0 is not None and self.start_of_log_p0 is not None:
             self.log_p0.copy_(self.start_of_log_p0)
 
     def coefficients(self) -> dict[str, Tensor]:

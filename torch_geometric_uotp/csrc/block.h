@@ -67,6 +67,13 @@ template <class S, class T> inline void node_prior(const Batch<S, T>& batch, con
   if (batch.log_q0)
     for (int i = 0; i < block.count; ++i) log_q0[i] = batch.log_q0[block.node(i)];
 }
+// (1): a node that its prior leaves nothing stays out whatever r_q is (priors.py).
+constexpr double kLowestLogPrior = -1e30;
+template <class T> UOTP_INLINE Vec<T> node_bias(T r_q, Vec<T> log_q0, Vec<T> log_sum) {
+  const Vec<T> lowest = splat(T(kLowestLogPrior));
+  return log_q0 > lowest ? r_q * (log_q0 - log_sum) : lowest;
+}
+template <class T> UOTP_INLINE T node_bias(T r_q, T log_q0, T log_sum) { return node_bias<T>(r_q, splat(log_q0), splat(log_sum))[0]; }
 // What the slacks of a set are taken from, where any constant does: the first node's, unless its prior leaves it nothing.
 template <class T> inline T reference(T slack) { return slack > T(-1e29) ? slack : T(0); }
 template <class S, class T> inline Vec<T> channel_prior(const Batch<S, T>& batch, const Rows<S, T>& rows, int64_t column, int lanes) {

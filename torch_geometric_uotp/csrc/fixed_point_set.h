@@ -201,7 +201,7 @@ template <class T> class FixedPointSet {
     node_prior(batch_, block, log_q0);
     for (int i = 0; i < block.count; ++i) {
       const int64_t n = block.first + i;
-      if (!recalled) b[n] = weights_.r_q * (log_q0[i] - log_sum[n]);
+      if (!recalled) b[n] = node_bias(weights_.r_q, log_q0[i], log_sum[n]);
       q[n] = b[n] + log_sum[n];  // its logarithm, until finish_masses
     }
   }

@@ -103,8 +103,8 @@ template <class S, class T> class SinkhornBackwardSet {
     T *betas = beta_ + slot(step) * nodes_ + block.first, *b_adjoint = b_adjoint_ + slot(step) * nodes_ + block.first;
     Vec<T> d_r_q{}, total{};
     for (int i = 0; i < block.count; i += W<T>) {
-      const Vec<T> row_sum = load(row[0].value + i), slack = load(log_q0.value + i) - log<T>(row_sum), beta = exp<T>(r_q * slack);
-      const Vec<T> d_b = beta * load(row[1].value + i);
+      const Vec<T> row_sum = load(row[0].value + i), prior = load(log_q0.value + i), log_sum = log<T>(row_sum), slack = prior - log_sum;
+      const Vec<T> beta = exp<T>(node_bias<T>(r_q, prior, log_sum)), d_b = beta * load(row[1].value + i);
       const auto there = first<T>(block.count - i);
       if (!block.first && !i) first_slack_ = reference<T>(slack[0]);
       d_r_q += there ? d_b * slack : Vec<T>{}, total += there ? d_b : Vec<T>{};

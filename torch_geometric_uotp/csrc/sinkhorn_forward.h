@@ -179,7 +179,7 @@ template <class S, class T> class SinkhornForwardSet {
     node_prior(problem_.batch, block, log_q0);
     const T r_q = problem_.r_q.at(step, rows_.set, rows_.head);
     for (int i = 0; i < block.count; i += W<T>) {
-      const Vec<T> b = r_q * (load(log_q0.value + i) - log<T>(load(row_sum[0].value + i)));
+      const Vec<T> b = node_bias<T>(r_q, load(log_q0.value + i), log<T>(load(row_sum[0].value + i)));
       store(bias.value + i, b), store(beta.value + i, exp<T>(b));
     }
     if (last) {

@@ -46,10 +46,13 @@ template <class S, class T> struct LogNodes {
     return most + log<T>(splat(sum<T>(total)))[0];
   }
 
-  // What (1) multiplies by r_q: log q0 - LSE_d.
-  void slacks(const Block<S, T>& block, PerNode<T>& slack, PerNode<T>& log_sums) const {
+  // (1), what it multiplies by r_q, log q0 - LSE_d, and LSE_d.
+  void potentials(const Block<S, T>& block, PerNode<T>& b, PerNode<T>& slack, PerNode<T>& log_sums) const {
     node_prior(problem.batch, block, slack);
-    for (int i = 0; i < block.count; ++i) log_sums[i] = log_sum(block, i), slack[i] -= log_sums[i];
+    for (int i = 0; i < block.count; ++i) {
+      log_sums[i] = log_sum(block, i), b[i] = node_bias(r_q, slack[i], log_sums[i]);
+      slack[i] -= log_sums[i];
+    }
   }
 };
 
@@ -95,9 +98,8 @@ template <class S, class T> class SinkhornLogForwardSet {
   }
 
   void sweep(const LogNodes<S, T>& nodes, int64_t step, const Block<S, T>& block, T* part) {
-    PerNode<T> b, log_sums;
-    nodes.slacks(block, b, log_sums);
-    for (int i = 0; i < block.count; ++i) b[i] *= nodes.r_q;
+    PerNode<T> b, slack, log_sums;
+    nodes.potentials(block, b, slack, log_sums);
     if (step + 1 == problem_.batch.steps)
       for (int i = 0; i < block.count; ++i) out_.bias[block.node(i)] = b[i];
     const S* values = problem_.batch.values ? problem_.batch.values : problem_.batch.scores;
@@ -188,16 +190,16 @@ template <class S, class T> class SinkhornLogBackwardSet {
   }
 
   template <bool output> void sweep(const LogNodes<S, T>& nodes, int64_t step, const Block<S, T>& block, T* part) {
-    PerNode<T> slack, log_sum;
-    nodes.slacks(block, slack, log_sum);
+    PerNode<T> b, slack, log_sum;
+    nodes.potentials(block, b, slack, log_sum);
     Vec<T> d_t = load(part + rows_.padded + W<T>);
     for (int i = 0; i < block.count; ++i) {
-      const T b = nodes.r_q * slack[i], d_b = row_adjoint<output>(nodes, step, block, i, b);
+      const T d_b = row_adjoint<output>(nodes, step, block, i, b[i]);
       if (io_.d_log_q0) io_.d_log_q0[block.node(i)] += nodes.r_q * d_b;
       part[rows_.padded] += d_b * slack[i];
       for_columns<T>(rows_.width, [&](int64_t at, int lanes) {
         const Vec<T> from_u = exp<T>(nodes.exponent(block, i, at, lanes, load(a_ + at)) - log_sum[i]) * (-nodes.r_q * d_b);
-        const Vec<T> v = channel_weight(nodes, step, block, i, b, at, lanes);
+        const Vec<T> v = channel_weight(nodes, step, block, i, b[i], at, lanes);
         const Vec<T> h = from_u + v * adjoint<output>(block, i, at, lanes), direct = v * load(a_adjoint_ + at);
         const Vec<T> d_t_term = h * load(block.row(problem_.batch.scores, i) + at, lanes);
         store(part + at, load(part + at) + from_u);

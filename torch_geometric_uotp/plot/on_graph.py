@@ -81,7 +81,7 @@ def on_graph(
         plotnonfinite=True,
         zorder=2,
     )
-    for place, label in zip(places, labels or (), strict=False):
+    for place, label in zip(places, () if labels is None else labels, strict=False):
         axes.annotate(label, place, ha="center", va="center", fontsize=9)
     axes.set_aspect("equal")
     axes.margins(0.12)

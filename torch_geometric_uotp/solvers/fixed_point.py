@@ -19,7 +19,7 @@ from torch_geometric_uotp.solvers import implicit
 from torch_geometric_uotp.solvers.base import Solver
 from torch_geometric_uotp.solvers.native import takes
 from torch_geometric_uotp.solvers.sinkhorn import logits, plan, residual
-from torch_geometric_uotp.transforms import transformed
+from torch_geometric_uotp.transforms import torch_alone
 
 # Whose lines no warning points at.
 LIBRARIES = ("torch", "torch_geometric", "torch_geometric_uotp")
@@ -77,7 +77,7 @@ class FixedPoint(Solver):
         return {"t": one, "r_p": slice(0) if channels == 1 else one, "r_q": one}
 
     def solve(self, problem: Problem, ring: Semiring) -> Solution:
-        if transformed():
+        if torch_alone():
             raise ValueError(
                 f"torch.func and forward-mode differentiation need 'num_steps' (got "
                 f"tol={self.tol:g})"
@@ -88,7 +88,7 @@ class FixedPoint(Solver):
             pooled, b, solved = self._solve_natively(problem)
         else:
             pooled, b, solved = self._solve_portably(problem, ring)
-        self._warn(solved)
+        self._warn(solved, problem, ring)
 
         def differentiable() -> Tensor:
             return self._differentiable(problem, ring, b)
@@ -123,7 +123,7 @@ class FixedPoint(Solver):
                 *implicit.unpack(problem),
                 self.tol,
                 self.max_steps,
-                ring is not LOG_SUM_EXP,
+                None if ring is LOG_SUM_EXP else problem.coefficients.hard,
             )
         z = logits(problem, ring, 0, self._differentiable(problem, ring, b))
         return ring.mean(z, problem.values, problem.segments), b, solved
@@ -133,8 +133,14 @@ class FixedPoint(Solver):
             return b
         return implicit.differentiable(problem, b, self.tol, self.max_steps)
 
-    def _warn(self, solved: Tensor) -> None:
-        if torch.compiler.is_compiling() or bool(solved.all()):
+    def _warn(self, solved: Tensor, problem: Problem, ring: Semiring) -> None:
+        if torch.compiler.is_compiling():
+            return
+        hard = problem.coefficients.hard
+        if hard is not None:
+            # The other arithmetic gives those heads their values.
+            solved = solved | (hard if ring is LOG_SUM_EXP else ~hard)
+        if bool(solved.all()):
             return
         warnings.warn(
             f"{self.max_steps} steps were not enough for a residual of {self.tol:g} "

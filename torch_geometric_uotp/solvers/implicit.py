@@ -166,16 +166,16 @@ def converge(
     log_q0: Tensor,
     tol: float,
     max_steps: int,
-    hard: bool,
+    hard: Tensor | None,
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Node potentials [N, H], and for each set [G, H] whether they solve, and passes.
 
-    Those of infinite t, if ``hard``.
+    Those of infinite t for the heads ``hard``, bool of shape [H], if they are given.
     """
     segments = _segments(index, ptr, num_sets)
     problem = _pack(segments, scores, t, r_p, r_q, log_p0, log_q0)
-    if hard:
-        return take_plain_steps(problem, MAX_PLUS, tol, max_steps)
+    if hard is not None:
+        return take_plain_steps(problem, MAX_PLUS, tol, max_steps, hard)
     return AnnealedNewton(problem, tol, max_steps).solve()
 
 
@@ -212,13 +212,21 @@ def _(u: Tensor, q: Tensor, r: Tensor, *rest: Any) -> Tensor:
 
 
 def take_plain_steps(
-    problem: Problem, ring: Semiring, tol: float, max_steps: int
+    problem: Problem,
+    ring: Semiring,
+    tol: float,
+    max_steps: int,
+    heads: Tensor | None = None,
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """What :func:`converge` returns, by Sinkhorn's own steps, in either arithmetic."""
+    """What :func:`converge` returns, by Sinkhorn's own steps, in either arithmetic.
+
+    Heads that are not among those given count as solved.
+    """
 
     def look(b: Tensor) -> tuple[Tensor, Tensor]:
         after = step(problem, ring, 0, b)
-        return after, ~(half_range(problem, b - after) >= tol)
+        solved = ~(half_range(problem, b - after) >= tol)
+        return after, solved if heads is None else solved | ~heads
 
     b = node_potential(problem, ring, 0, None)
     after, solved = look(b)

@@ -11,11 +11,13 @@ from torch_geometric_uotp.coefficients import Coefficients
 from torch_geometric_uotp.operators import Operator
 from torch_geometric_uotp.problem import Problem, Solution
 from torch_geometric_uotp.projection import Projection
+from torch_geometric_uotp.transforms import values_known
 
 
 def takes(problem: Problem) -> bool:
-    """Whether the native operators solve a problem: not one without heads."""
-    return problem.scores.size(1) > 0 and ops.takes(problem.scores)
+    """Whether the native operators solve a problem: not one without a channel."""
+    _, heads, channels = problem.scores.shape
+    return heads > 0 and channels > 0 and ops.takes(problem.scores)
 
 
 def pool_natively(operator: Operator, problem: Problem, *options: int | bool) -> Tensor:
@@ -47,10 +49,16 @@ def with_portable(
         solve (callable): The portable path, for an explicit problem.
     """
     found: dict[bool, Solution] = {}
+    versions = problem.versions() if values_known() else None
 
     def portable() -> Solution:
         with_gradients = torch.is_grad_enabled()
         if with_gradients not in found:
+            if versions not in (None, problem.versions()):
+                raise RuntimeError(
+                    "features, coefficients or a prior were changed in place after "
+                    "solve(): read the plan, its marginals and the residual before"
+                )
             found[with_gradients] = solve(problem.explicit())
         return found[with_gradients]
 

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from torch_geometric_uotp.coefficients import Coefficients
+from torch_geometric_uotp.priors import leave_out
 from torch_geometric_uotp.problem import Problem
 from torch_geometric_uotp.semiring import LOG_SUM_EXP
 from torch_geometric_uotp.solvers.schur import SchurComplement
@@ -58,6 +59,7 @@ class Sweep:
         y = problem.scores * problem.at_nodes(at.t).unsqueeze(-1) + segments.gather(a)
         total = y.logsumexp(-1)
         b = problem.at_nodes(at.r_q) * (problem.node_prior - total)
+        b = leave_out(problem.node_prior, b)
         log_q = b + total
         q = (log_q - segments.gather(segments.max(log_q))).exp()
         u = (y - total.unsqueeze(-1)).exp()

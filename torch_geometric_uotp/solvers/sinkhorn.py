@@ -7,7 +7,7 @@ from torch import Tensor
 
 from torch_geometric_uotp import ops
 from torch_geometric_uotp.coefficients import Coefficients
-from torch_geometric_uotp.priors import left_out
+from torch_geometric_uotp.priors import leave_out, left_out
 from torch_geometric_uotp.problem import Problem, Solution
 from torch_geometric_uotp.segments import Segments
 from torch_geometric_uotp.semiring import LOG_SUM_EXP, Semiring
@@ -96,9 +96,8 @@ def node_potential(
     z = ring.scores(problem.scores, problem.at_nodes(step.t))
     if a is not None:
         z = z + problem.segments.gather(a)
-    return problem.at_nodes(step.r_q) * (
-        ring.prior(problem.node_prior) - ring.channels(z)
-    )
+    slack = ring.prior(problem.node_prior) - ring.channels(z)
+    return leave_out(problem.node_prior, problem.at_nodes(step.r_q) * slack)
 
 
 def channel_potential(problem: Problem, ring: Semiring, k: int, b: Tensor) -> Tensor:

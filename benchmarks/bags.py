@@ -46,7 +46,7 @@ def read_csv(path: Path) -> SetExamples:
     labels = table[order, 0]
     if not np.array_equal(np.repeat(labels[start], counts), labels):
         raise ValueError(f"'{path}' has bags whose instances differ in class")
-    return _standardised(table[order, 2:], counts, labels[start])
+    return _standardised(path, table[order, 2:], counts, labels[start])
 
 
 def read_mat(path: Path) -> SetExamples:
@@ -57,24 +57,43 @@ def read_mat(path: Path) -> SetExamples:
 
     Raises:
         Absent: If the file is not there.
-        ValueError: If it has no such variables.
+        ValueError: If it has no such variables, or other numbers of bags and labels.
     """
     with _reading(_existing(path)):
         content = loadmat(path)
     if not {"bag", "labels"} <= content.keys():
         raise ValueError(f"'{path}' must hold 'bag' and 'labels'")
-    bags, labels = [*content["bag"].ravel()], [*content["labels"].ravel()]
-    bags += [*content.get("testBags", np.array([])).ravel()]
-    labels += [*content.get("testlabels", np.array([])).ravel()]
+    bags: list[np.ndarray] = []
+    labels: list[np.ndarray] = []
+    for of_bags, of_labels in (("bag", "labels"), ("testBags", "testlabels")):
+        cell, given = (
+            content.get(name, np.array([])).ravel() for name in (of_bags, of_labels)
+        )
+        if len(cell) != len(given):
+            raise ValueError(
+                f"'{path}' must have as many '{of_labels}' as '{of_bags}' (got "
+                f"{len(given)} and {len(cell)})"
+            )
+        bags, labels = [*bags, *cell], [*labels, *given]
     counts = np.array([bag.shape[1] for bag in bags])
     instances = np.concatenate([bag.T for bag in bags])
-    return _standardised(instances, counts, np.array(labels))
+    return _standardised(path, instances, counts, np.array(labels))
 
 
 def read_folder(folder: Path) -> dict[str, Path]:
-    r"""The bag files of a folder, ``*.csv`` and ``*.mat``, by name."""
-    found = sorted([*folder.glob("*.csv"), *folder.glob("*.mat")])
-    return {path.stem: path for path in found}
+    r"""The bag files of a folder, ``*.csv`` and ``*.mat``, by name.
+
+    Raises:
+        ValueError: If two have the same name but for their ending.
+    """
+    found: dict[str, Path] = {}
+    for path in sorted([*folder.glob("*.csv"), *folder.glob("*.mat")]):
+        other = found.setdefault(path.stem, path)
+        if other != path:
+            raise ValueError(
+                f"'{other}' and '{path}' would be one data set: rename one of them"
+            )
+    return found
 
 
 def read(path: Path) -> SetExamples:
@@ -104,7 +123,15 @@ def _reading(path: Path) -> Iterator[None]:
         raise ValueError(f"'{path}' cannot be read ({error})") from error
 
 
-def _standardised(x: np.ndarray, counts: np.ndarray, y: np.ndarray) -> SetExamples:
+def _standardised(
+    path: Path, x: np.ndarray, counts: np.ndarray, y: np.ndarray
+) -> SetExamples:
+    if y.ndim != 1 or not np.isin(y, (0, 1)).all():
+        raise ValueError(
+            f"'{path}' must have bags of class 0 or 1 (got {np.unique(y.ravel())[:5]})"
+        )
+    if not np.isfinite(x.astype(np.float64)).all():
+        raise ValueError(f"'{path}' has features that are no finite numbers")
     return SetExamples.from_counts(
         torch.from_numpy(x.astype(np.float32)),
         torch.from_numpy(counts.astype(np.int64)),

@@ -212,6 +212,8 @@ def _train(
 
 
 def _keep(best: dict[str, _Checkpoint], epoch: int, val: Score, model: Module) -> None:
+    if not math.isfinite(val.loss):
+        return
     better = [
         name for name, rank in RULES.items() if rank(val) > rank(best[name].score)
     ]

@@ -167,13 +167,26 @@ def parted(name: str, sets: list[DataSet]) -> dict[str, list[DataSet]]:
     return {part: sets for part, sets in found.items() if sets}
 
 
+def judged(sets: Sequence[DataSet]) -> list[DataSet]:
+    r"""Those that have a conventional readout to be compared with."""
+    return [data for data in sets if any(name in data.runs for name in CONVENTIONAL)]
+
+
 def applications(
     name: str, records: Sequence[Record], ours: list[str]
 ) -> list[Application]:
-    r"""An application, or its parts, each with its :func:`wider` data sets."""
-    every = parted(name, arrange(records, repeated))
+    r"""An application, or its parts, each with its :func:`wider` data sets.
+
+    Data sets without a conventional readout are left out, and named.
+    """
+    every = parted(name, judged(arrange(records, repeated)))
+    chosen = judged(arrange(records))
+    lacking = {data.name for data in arrange(records)} - {data.name for data in chosen}
+    if lacking:
+        listed = ", ".join(sorted(lacking))
+        print(f"left out, no conventional readout was run: {listed}", file=sys.stderr)
     found = []
-    for part, sets in parted(name, arrange(records)).items():
+    for part, sets in parted(name, chosen).items():
         names = {data.name for data in sets}
         recorded = [run["readout"] for run in records if run["dataset"] in names]
         made = Application(
@@ -207,7 +220,10 @@ def load(folder: Path, ours: list[str]) -> Report:
         records = [record for record in read(path) if record["readout"] in wanted]
         parts += applications(path.stem, records, ours)
     if not parts:
-        raise ValueError(f"no results in '{folder}' (python -m benchmarks.suite)")
+        raise ValueError(
+            f"no results in '{folder}' of a conventional readout and others (python -m "
+            "benchmarks.suite)"
+        )
     return Report(parts, ours)
 
 

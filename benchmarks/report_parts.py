@@ -194,7 +194,8 @@ class Application:
         if len(self.sets) < FEWEST_SETS:
             return [Paragraph(TOO_FEW.format(counted(len(self.sets), "data set")))]
         tables = [_tested(ours, against) for ours, against in tests.items()]
-        return [self._ranks(images), *tables]
+        ranks = [self._ranks(images)] if len(self.common) > 1 else []
+        return [*ranks, *tables]
 
     def _ranks(self, images: Path) -> Picture:
         p = friedman(table(self.sets, self.common))
@@ -219,8 +220,9 @@ class Application:
 
     def _row(self, data: DataSet, ours: str) -> list[str]:
         best = self.best(data)
-        record = next(iter(data.runs[best].values()))
-        facts = [data.name, str(len(data.runs[best])), str(record["num_test"])]
+        runs = data.runs[best].values()
+        tested = _span({record["num_test"] for record in runs})
+        facts = [data.name, str(len(runs)), tested]
         accuracy = f"{100 * data.mean(best):.1f}"
         differences = data.differences(ours, best)
         facts += [best, accuracy, _points(mean(differences))]

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from joblib import Parallel, delayed
+from joblib.externals.loky.process_executor import TerminatedWorkerError
 from tqdm import tqdm
 
 from benchmarks.records import Key, Records
@@ -34,7 +35,8 @@ def run_missing(
         jobs (int): Processes to share the runs among; only this one writes.
             (default: :obj:`1`, this process)
 
-    A run that raises is not recorded, and the others go on.
+    A run that raises, or whose process is killed, is not recorded, and the others go
+    on.
 
     Returns:
         list: The records of ``keys``, in their order, but for those that failed.
@@ -68,18 +70,41 @@ def failed(count: int) -> str:
 def _execute(keys: Sequence[Key], execute: Run, jobs: int) -> Iterator[Outcome]:
     if jobs == 1:
         return (_attempt(execute, key) for key in keys)
-    parallel = Parallel(n_jobs=jobs, return_as="generator_unordered")
-    results: Iterator[Outcome] = parallel(
-        delayed(_attempt)(execute, key) for key in keys
-    )
-    return results
+    return _shared(keys, execute, jobs)
+
+
+def _shared(keys: Sequence[Key], execute: Run, jobs: int) -> Iterator[Outcome]:
+    """Shares the runs among processes, and among new ones when one of them dies.
+
+    It may have been short of memory. Those that were on their way, the first that are
+    left, are tried once more, one at a time.
+    """
+    left, doubtful = dict.fromkeys(keys), 0
+    while left:
+        alone, doubtful = doubtful > 0, max(0, doubtful - 1)
+        chosen = [*left][:1] if alone else [*left]
+        parallel = Parallel(jobs, return_as="generator_unordered")
+        try:
+            for key, values in parallel(delayed(_attempt)(execute, k) for k in chosen):
+                del left[key]
+                yield key, values
+        except TerminatedWorkerError as error:
+            if alone:
+                del left[chosen[0]]
+                yield chosen[0], _told(error)
+            else:
+                doubtful = jobs
 
 
 def _attempt(execute: Run, key: Key) -> Outcome:
     try:
         return key, execute(key)
     except Exception as error:  # a night of runs is worth more than the reason of one
-        return key, f"{type(error).__name__}: {' '.join(str(error).split())}"
+        return key, _told(error)
+
+
+def _told(error: Exception) -> str:
+    return f"{type(error).__name__}: {' '.join(str(error).split())}"
 
 
 def _name(key: Key) -> str:

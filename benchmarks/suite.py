@@ -107,18 +107,20 @@ def root_of(args: argparse.Namespace) -> Path | None:
     r"""The folder of the data: as given, else by UOTP_DATA, else beside the clone.
 
     Raises:
-        ValueError: If one is given that has nothing that is looked for.
+        ValueError: If one is given, either way, that has nothing that is looked for.
     """
-    if args.root is not None:
-        if not any((args.root / name).is_dir() for name in FOLDERS):
+    given = {"--root": args.root, "UOTP_DATA": os.environ.get("UOTP_DATA")}
+    for name, folder in given.items():
+        if folder is None:
+            continue
+        if not any((Path(folder) / part).is_dir() for part in FOLDERS):
             raise ValueError(
-                f"--root must be a folder with one of {', '.join(FOLDERS)} (got "
-                f"'{args.root}')"
+                f"{name} must be a folder with one of {', '.join(FOLDERS)} (got "
+                f"'{folder}')"
             )
-        return Path(args.root)
-    default = Path(__file__).resolve().parents[2] / "shared" / "data"
-    folder = Path(os.environ.get("UOTP_DATA", default))
-    return folder if folder.is_dir() else None
+        return Path(folder)
+    beside = Path(__file__).resolve().parents[2] / "shared" / "data"
+    return beside if beside.is_dir() else None
 
 
 def plan(args: argparse.Namespace, root: Path | None) -> Plan:
@@ -137,7 +139,7 @@ def plan(args: argparse.Namespace, root: Path | None) -> Plan:
     known = [task.name for task in tasks]
     if args.dataset is not None:
         unknown = set(args.dataset) - set(known)
-        if unknown and not args.quick:
+        if unknown and args.dataset is not QUICK_DATA:
             raise ValueError(
                 f"no dataset '{min(unknown)}' (choose from: {', '.join(known)})"
             )

@@ -32,6 +32,9 @@ def test_lines_of_a_bag_need_not_be_together(csv):
     [
         ([*LINES, "0,7,1,1"], "has bags whose instances differ in class"),
         (["1,2", "0,3"], r"class, bag and features \(got 2 columns\)"),
+        (["1,1,2", "0.5,2,3"], r"class 0 or 1 \(got \[0.5 1. \]\)"),
+        (["1,1,2", "-1,2,3"], "class 0 or 1"),
+        (["1,1,2", "0,2,nan"], "features that are no finite numbers"),
     ],
 )
 def test_refuses_other_text(tmp_path, lines, message):
@@ -80,6 +83,26 @@ def test_a_matlab_file_must_hold_bags(tmp_path):
     savemat(tmp_path / "other.mat", {"x": np.zeros(2)})
     with pytest.raises(ValueError, match="must hold 'bag' and 'labels'"):
         read(tmp_path / "other.mat")
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ({"labels": [[1, 0, 1]]}, r"many 'labels' as 'bag' \(got 3 and 2\)"),
+        ({"labels": [[1, 0]], "testlabels": [[1]]}, r"'testlabels' .*got 1 and 0"),
+        ({"labels": cells([[1]], [[0]])}, "class 0 or 1"),
+    ],
+)
+def test_each_bag_of_a_matlab_file_has_a_label(tmp_path, content, message):
+    savemat(tmp_path / "b.mat", {"bag": cells([[1, 2]], [[3]]), **content})
+    with pytest.raises(ValueError, match=message):
+        read(tmp_path / "b.mat")
+
+
+def test_two_files_of_one_name_are_refused(csv):
+    csv.with_suffix(".mat").write_text("the same bags")
+    with pytest.raises(ValueError, match=r"some.csv' and '.*some.mat' would be one"):
+        read_folder(csv.parent)
 
 
 def test_finds_the_files_of_a_folder(csv):

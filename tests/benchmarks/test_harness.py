@@ -132,6 +132,22 @@ def test_stops_when_the_loss_is_not_finite():
     assert len(record["history"]) == 1
 
 
+def test_an_epoch_without_a_loss_is_never_kept():
+    """However many examples it gets right."""
+    x, y = blobs(10)
+    losses = iter([0.7, 0.5, 0.6, math.nan])
+    model = Linear(2, 2)
+
+    def loss(logits, target):
+        value = cross_entropy(logits, target)
+        return value if model.training else value * 0 + next(losses, 0.5)
+
+    record = fit(model, Loaders([(x, y)], [(x, y)], [(x, y)]), loss, Training(9, 9))
+    assert record["diverged"]
+    assert record["best_epoch"] == 1
+    assert record["by_accuracy"]["best_epoch"] < 3
+
+
 def test_watches_before_the_first_and_after_every_epoch(loaders):
     model = Linear(2, 2)
     record = fit(

@@ -290,6 +290,29 @@ def test_records_of_another_command_are_one_line(command, folder, capsys):
     assert line.startswith(f"report: '{folder / 'bags.jsonl'}' has a record without")
 
 
+def keep(folder, readouts):
+    for path in folder.glob("*.jsonl"):
+        lines = path.read_text().splitlines()
+        kept = [line for line in lines if json.loads(line)["readout"] in readouts]
+        path.write_text("\n".join(kept))
+
+
+def test_one_readout_needs_no_picture_of_ranks(command, folder, tmp_path):
+    keep(folder, ["mean"])
+    assert main(command) == 0
+    text = (tmp_path / "docs" / "r.md").read_text()
+    assert "| mean    |         70" in text
+    assert "Mean ranks" not in text
+
+
+def test_without_a_conventional_readout_nothing_is_judged(command, folder, capsys):
+    keep(folder, ["uotp"])
+    assert main(command) == 2
+    *left_out, line = capsys.readouterr().err.splitlines()
+    assert left_out[1] == "left out, no conventional readout was run: images0"
+    assert line.startswith("report: no results in ")
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [

@@ -117,6 +117,16 @@ def test_differences_are_paired(data):
     assert found.high - found.difference == pytest.approx(reach, rel=1e-4)
 
 
+def test_folds_of_several_sizes_have_the_mean_ratio():
+    records = [
+        {**record(name, seed, 0.5), "test_ratio": ratio}
+        for name in ("mean", "uotp")
+        for seed, ratio in enumerate((0.1, 0.12))
+    ]
+    (data,) = arrange(records)
+    assert data.test_ratio() == pytest.approx(0.11)
+
+
 def test_equal_differences_compare_nothing():
     scores = {"mean": (0.5, 0.7), "uotp": (0.6, 0.8)}
     records = [

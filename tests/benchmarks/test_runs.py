@@ -1,3 +1,7 @@
+import os
+import signal
+from pathlib import Path
+
 import pytest
 
 from benchmarks.records import Key, Records
@@ -79,6 +83,35 @@ def test_goes_on_after_a_run_that_fails(records, jobs, capsys):
     (line,) = capsys.readouterr().err.splitlines()
     failed = "set, mean, fold 2, seed 1: failed, MemoryError: not enough memory"
     assert line == failed
+
+
+class Killed(Execute):
+    """Its process dies at a run, each time or once."""
+
+    def __init__(self, at: Key, marker: Path | None = None):
+        super().__init__()
+        self.at = at
+        self.marker = marker
+
+    def __call__(self, key: Key) -> dict[str, float]:
+        if key == self.at and not (self.marker and self.marker.exists()):
+            if self.marker:
+                self.marker.touch()
+            os.kill(os.getpid(), signal.SIGKILL)
+        return super().__call__(key)
+
+
+def test_goes_on_after_a_process_is_killed(records, tmp_path):
+    execute = Killed(KEYS[1], tmp_path / "killed")
+    results = run_missing(KEYS, records, execute, jobs=2)
+    assert [result["seed"] for result in results] == [0, 1, 2, 3]
+
+
+def test_gives_up_a_run_that_kills_its_process(records, capsys):
+    results = run_missing(KEYS, records, Killed(KEYS[1]), jobs=2)
+    assert [result["seed"] for result in results] == [0, 2, 3]
+    line = capsys.readouterr().err.splitlines()[-1]
+    assert line.startswith("set, mean, fold 2, seed 1: failed, TerminatedWorkerError")
 
 
 def test_an_older_record_does_not_hide_a_failure(records):

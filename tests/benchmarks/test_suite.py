@@ -151,6 +151,12 @@ def test_long_tasks_have_the_readouts_that_decide():
     }
 
 
+def test_the_folder_of_the_environment_must_hold_data(monkeypatch, capsys):
+    monkeypatch.setenv("UOTP_DATA", "/nowhere")
+    assert main([]) == 2
+    assert "UOTP_DATA must be a folder with one of tu" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
@@ -160,6 +166,7 @@ def test_long_tasks_have_the_readouts_that_decide():
         ("--jobs 0", "--jobs must be at least 1 (got 0)"),
         ("--readout max mean max", "--readout names one twice (got max mean max)"),
         ("--root /nowhere", "a folder with one of tu, mil, mnist, cifar10 (got '/nowh"),
+        ("--quick --dataset MUTAG nowhere", "no dataset 'nowhere' (choose from:"),
     ],
 )
 def test_bad_input_is_one_line(options, message, capsys):

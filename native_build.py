@@ -3,6 +3,8 @@
 import importlib.util
 import os
 import platform
+import runpy
+import shlex
 import shutil
 import subprocess
 import tempfile
@@ -33,9 +35,10 @@ X86 = {"baseline": "x86-64", "avx2": "x86-64-v3", "avx512": "x86-64-v4"}
 Command = list[str]
 
 
-def compiler() -> str | None:
-    """The C++ compiler: ``CXX``, or g++; None where there is none."""
-    return shutil.which(os.environ.get("CXX", "g++"))
+def compiler() -> Command | None:
+    """The C++ compiler: ``CXX`` with its flags, or g++; None where there is none."""
+    words = shlex.split(os.environ.get("CXX", "")) or ["g++"]
+    return None if shutil.which(words[0]) is None else words
 
 
 def instruction_sets() -> dict[str, Command]:
@@ -63,6 +66,12 @@ def kernels() -> list[Command]:
     return [once(SOURCES / "dispatch.cpp"), *for_each_isa(SOURCES / "kernels.cpp")]
 
 
+def digest() -> str:
+    """What the library will say that it is made of, as the package reads it."""
+    package = runpy.run_path(str(ROOT / "torch_geometric_uotp" / "sources.py"))
+    return str(package["digest"]())
+
+
 def torch_folder() -> Path | None:
     """Where torch is installed; None where it is not, or is hidden."""
     found = importlib.util.find_spec("torch")
@@ -82,7 +91,8 @@ def build(library: Path = LIBRARY, extra: Sequence[str] = ()) -> str | None:
     if torch is None:
         return "torch is not there (build isolation hides it)"
     headers = ["-isystem", str(torch / "include"), TORCH]
-    commands = [once(SOURCES / "ops.cpp", *headers), *kernels()]
+    named = f'-DUOTP_SOURCES="{digest()}"'
+    commands = [once(SOURCES / "ops.cpp", *headers, named), *kernels()]
     linked = ["-shared", f"-L{torch / 'lib'}", "-ltorch_cpu"]
     try:
         link(commands, library, linked, extra)
@@ -124,7 +134,7 @@ def link(
 
 
 def _run(*arguments: str) -> None:
-    command = [compiler() or "g++", *arguments]
+    command = [*(compiler() or ["g++"]), *arguments]
     subprocess.run(command, check=True, capture_output=True, text=True)
 
 

@@ -75,9 +75,13 @@ def read_mat(path: Path) -> SetExamples:
                 f"{len(given)} and {len(cell)})"
             )
         bags, labels = [*bags, *cell], [*labels, *given]
+    if len({bag.shape[0] for bag in bags}) != 1:
+        raise ValueError(f"'{path}' must have bags of one number of features")
+    if any(np.size(label) != 1 for label in labels):
+        raise ValueError(f"'{path}' must have one label of each bag")
     counts = np.array([bag.shape[1] for bag in bags])
     instances = np.concatenate([bag.T for bag in bags])
-    return _standardised(path, instances, counts, np.array(labels))
+    return _standardised(path, instances, counts, np.array([*map(np.ravel, labels)]))
 
 
 def read_folder(folder: Path) -> dict[str, Path]:
@@ -126,16 +130,16 @@ def _reading(path: Path) -> Iterator[None]:
 def _standardised(
     path: Path, x: np.ndarray, counts: np.ndarray, y: np.ndarray
 ) -> SetExamples:
-    if y.ndim != 1 or not np.isin(y, (0, 1)).all():
+    if not np.isin(y, (0, 1)).all():
         raise ValueError(
-            f"'{path}' must have bags of class 0 or 1 (got {np.unique(y.ravel())[:5]})"
+            f"'{path}' must have bags of class 0 or 1 (got {np.unique(y)[:5]})"
         )
-    if not np.isfinite(x.astype(np.float64)).all():
+    if not (np.abs(x.astype(np.float64)) <= np.finfo(np.float32).max).all():
         raise ValueError(f"'{path}' has features that are no finite numbers")
     return SetExamples.from_counts(
         torch.from_numpy(x.astype(np.float32)),
         torch.from_numpy(counts.astype(np.int64)),
-        torch.from_numpy(y.astype(np.int64)),
+        torch.from_numpy(y.astype(np.int64).ravel()),
         standardise=True,
     )
 

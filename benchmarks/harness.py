@@ -215,7 +215,10 @@ def _keep(best: dict[str, _Checkpoint], epoch: int, val: Score, model: Module) -
     if not math.isfinite(val.loss):
         return
     better = [
-        name for name, rank in RULES.items() if rank(val) > rank(best[name].score)
+        name
+        for name, rank in RULES.items()
+        if rank(val) > rank(best[name].score)
+        or not math.isfinite(best[name].score.loss)
     ]
     if better:
         best.update(dict.fromkeys(better, _Checkpoint.take(epoch, val, model)))

@@ -54,6 +54,20 @@ def test_without_the_library_asking_for_it_is_an_error(monkeypatch, tmp_path) ->
         ops._load()
 
 
+def test_a_library_of_other_sources_is_left_alone(monkeypatch) -> None:
+    if not ops.AVAILABLE:
+        pytest.skip("the library is not built")
+    monkeypatch.delenv("UOTP_BACKEND", raising=False)
+    monkeypatch.setattr(ops, "digest", lambda: "of kernels that were changed")
+    with pytest.warns(UserWarning, match=r"_native.so' was built from other sources"):
+        assert not ops._load()
+    monkeypatch.setenv("UOTP_BACKEND", "native")
+    with pytest.raises(RuntimeError, match="install the package again"):
+        ops._load()
+    monkeypatch.setattr(ops, "digest", lambda: None)
+    assert ops._load()
+
+
 @pytest.mark.parametrize("isa", NEEDS)
 def test_each_instruction_set_agrees_with_the_portable_path(isa: str) -> None:
     if not ops.AVAILABLE:

@@ -4,6 +4,7 @@ import sys
 import tarfile
 from pathlib import Path
 
+import native_build
 from torch_geometric_uotp import __version__
 
 ROOT = Path(__file__).parents[1]
@@ -19,6 +20,15 @@ def setup(folder: Path, *command: str) -> str:
         check=True,
     )
     return done.stdout.strip()
+
+
+def test_a_compiler_may_come_with_flags(monkeypatch) -> None:
+    python = Path(sys.executable).name
+    monkeypatch.setenv("PATH", str(Path(sys.executable).parent))
+    monkeypatch.setenv("CXX", f"{python} -pthread")
+    assert native_build.compiler() == [python, "-pthread"]
+    monkeypatch.setenv("CXX", "nowhere++ -pthread")
+    assert native_build.compiler() is None
 
 
 def test_an_unpacked_source_archive_can_be_built(tmp_path: Path) -> None:

@@ -1,4 +1,6 @@
+import pytest
 import torch
+from torch.nn import Linear
 from torch.nn.utils import prune
 
 from torch_geometric_uotp.priors import AttentionPrior, UniformPrior
@@ -38,6 +40,25 @@ def test_what_is_done_to_its_linear_layers_counts() -> None:
     with torch.no_grad():
         prior.hidden.bias.zero_()
     torch.testing.assert_close(prior(x), hidden @ prior.score.weight.T)
+
+
+class Adapted(Linear):
+    """As a low-rank adapter is: more than its weight."""
+
+    def forward(self, x):
+        return super().forward(x) + 1
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float32])
+def test_what_is_more_than_linear_is_called_in_the_type_of_its_weights(dtype) -> None:
+    prior, x, seen = AttentionPrior(3), torch.randn(5, 3), []
+    prior.hidden = Adapted(3, 3)
+    prior.score.register_forward_hook(lambda *_: seen.append(True))
+    prior.to(dtype)
+    hidden = torch.tanh(prior.hidden(x.to(dtype)).float())
+    torch.testing.assert_close(prior(x), prior.score(hidden.to(dtype)).float())
+    assert len(seen) == 2
+    assert prior(x).dtype == torch.float32
 
 
 def test_reset_draws_new_weights() -> None:

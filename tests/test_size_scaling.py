@@ -1,11 +1,10 @@
 import pytest
 import torch
 
-from torch_geometric_uotp.segments import Segments
 from torch_geometric_uotp.size_scaling import SizeScaling
 
-SEGMENTS = Segments.from_index(torch.tensor([0, 2, 2, 2, 0, 3, 2]), 5)
 SIZES = torch.tensor([2, 0, 4, 1, 0], dtype=torch.double)
+COUNTS = SIZES.long().unsqueeze(-1)
 
 
 def scaling(power, learn: bool = True) -> SizeScaling:
@@ -16,17 +15,24 @@ def scaling(power, learn: bool = True) -> SizeScaling:
 @pytest.mark.parametrize("copies", [1, 3])
 def test_multiplies_by_a_power_of_the_size(power, copies: int) -> None:
     pooled = torch.randn(5, copies * 6, dtype=torch.double)
-    found = scaling(power)(pooled, SEGMENTS)
+    found = scaling(power)(pooled, COUNTS)
     powers = torch.as_tensor(power).expand(2).repeat_interleave(3).repeat(copies)
     expected = pooled * SIZES.clamp(min=1)[:, None] ** powers.double()
     torch.testing.assert_close(found, expected, rtol=1e-7, atol=0)
 
 
+def test_heads_may_count_other_nodes() -> None:
+    pooled = torch.randn(5, 6)
+    counts = torch.stack([SIZES, 2 * SIZES], -1)
+    expected = pooled * counts.float().clamp(min=1).repeat_interleave(3, 1)
+    assert scaling(1.0)(pooled, counts).equal(expected)
+
+
 def test_limits_are_exact() -> None:
     pooled = torch.randn(5, 6)
-    assert scaling(0.0)(pooled, SEGMENTS).equal(pooled)
+    assert scaling(0.0)(pooled, COUNTS).equal(pooled)
     sums = pooled * SIZES.float().clamp(min=1)[:, None]
-    assert scaling(1.0)(pooled, SEGMENTS).equal(sums)
+    assert scaling(1.0)(pooled, COUNTS).equal(sums)
 
 
 def test_gradients() -> None:
@@ -34,7 +40,7 @@ def test_gradients() -> None:
     pooled = torch.randn(5, 6, dtype=torch.double, requires_grad=True)
 
     def scaled(pooled: torch.Tensor, table: torch.Tensor) -> torch.Tensor:
-        return torch.func.functional_call(module, {"table": table}, (pooled, SEGMENTS))
+        return torch.func.functional_call(module, {"table": table}, (pooled, COUNTS))
 
     inputs = (pooled, module.table.detach().requires_grad_())
     assert torch.autograd.gradcheck(scaled, inputs)
@@ -44,7 +50,7 @@ def test_gradients() -> None:
 @pytest.mark.parametrize(("power", "sign"), [(0.0, -1), (1.0, 1)])
 def test_a_limit_can_be_left(power: float, sign: int) -> None:
     module = scaling(power)
-    (sign * module(torch.ones(5, 6), SEGMENTS).sum()).backward()
+    (sign * module(torch.ones(5, 6), COUNTS).sum()).backward()
     assert (sign * module.table.grad > 0).all()
 
 

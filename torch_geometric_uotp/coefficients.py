@@ -1,7 +1,7 @@
 r"""The coefficients of the transport problem, in the form the solvers use."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -94,6 +94,16 @@ class Coefficients:
         if self.projection is None:
             return self
         return Coefficients(*self.projection(self.t, self.r_p, self.r_q, self.rho))
+
+    def copy(self) -> "Coefficients":
+        """The same numbers in other tensors, with the same gradients."""
+        return replace(
+            self,
+            t=self.t.clone(),
+            r_p=self.r_p.clone(),
+            r_q=self.r_q.clone(),
+            rho=None if self.rho is None else self.rho.clone(),
+        )
 
     def step(self, k: int) -> "Coefficients":
         """Coefficients of step ``k``, each of shape [H]."""

@@ -13,6 +13,7 @@ choose for a whole process:
 
 import logging
 import os
+import warnings
 from pathlib import Path
 
 import torch
@@ -22,6 +23,7 @@ from torch_geometric_uotp.coefficients import Coefficients
 from torch_geometric_uotp.operators import Operator, Portable
 from torch_geometric_uotp.projection import GAIN
 from torch_geometric_uotp.segments import Segments
+from torch_geometric_uotp.sources import digest
 from torch_geometric_uotp.transforms import torch_alone
 
 LIBRARY = Path(__file__).with_name("_native.so")
@@ -154,6 +156,15 @@ def _load() -> bool:
             ) from error
         log.debug("on PyTorch's operators, without the native library: %s", error)
         return False
+    if not _is_of_these_sources():
+        text = (
+            f"'{LIBRARY}' was built from other sources than those beside it: install "
+            "the package again, with a C++ compiler and --no-build-isolation"
+        )
+        if choice == "native":
+            raise RuntimeError(text)
+        warnings.warn(f"{text}. PyTorch's operators run instead.", stacklevel=2)
+        return False
     runs, wanted = torch.ops.uotp.instruction_set(), os.environ.get("UOTP_ISA")
     if wanted and wanted != runs:
         raise ValueError(
@@ -162,6 +173,13 @@ def _load() -> bool:
         )
     log.debug("on native kernels: %s", runs)
     return True
+
+
+def _is_of_these_sources() -> bool:
+    made_of = digest()
+    if made_of is None:
+        return True
+    return hasattr(torch.ops.uotp, "sources") and torch.ops.uotp.sources() == made_of
 
 
 def _fake_layout(index: Tensor, num_sets: int) -> tuple[Tensor, Tensor]:

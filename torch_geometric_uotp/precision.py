@@ -55,18 +55,17 @@ def promote(x: Tensor, dtype: torch.dtype) -> Tensor:
     return function.apply(x, dtype)  # type: ignore[no-any-return, no-untyped-call]
 
 
-def linear_in_type(module: Linear, x: Tensor) -> Tensor:
+def linear_in_type(module: Module, x: Tensor) -> Tensor:
     """What a linear layer makes of ``x``, in the type of ``x``.
 
-    It is called, with all that is hooked to it, unless its weights are of another
-    type.
+    One that is nothing but linear is computed in that type. Any other, to which
+    something is hooked or adapted, is called in the type of its own weights.
     """
-    weight, bias = module.weight, module.bias
-    if not isinstance(weight, Tensor) or weight.dtype == x.dtype:
-        found: Tensor = module(x)
-        return found
-    wide = None if bias is None else promote(bias, x.dtype)
-    return linear(x, promote(weight, x.dtype), wide)
+    hooked = module._forward_hooks or module._forward_pre_hooks
+    if type(module) is not Linear or hooked or module.weight.dtype == x.dtype:
+        return applied(module, x, x.dtype)
+    bias = None if module.bias is None else promote(module.bias, x.dtype)
+    return linear(x, promote(module.weight, x.dtype), bias)
 
 
 class Promoting(Module):

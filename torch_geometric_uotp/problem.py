@@ -9,8 +9,9 @@ from torch import Tensor
 
 from torch_geometric_uotp.coefficients import Coefficients, spread
 from torch_geometric_uotp.precision import promote
-from torch_geometric_uotp.priors import LOWEST_LOG_PRIOR
+from torch_geometric_uotp.priors import LOWEST_LOG_PRIOR, left_out
 from torch_geometric_uotp.segments import Segments
+from torch_geometric_uotp.transforms import values_known
 
 # What features count as where a gradient is borrowed, at most.
 LARGEST_BORROWED = 2.0**60
@@ -44,6 +45,8 @@ class Problem:
             [H, C]. (default: uniform)
         log_q0 (torch.Tensor, optional): Log prior over the nodes of each set,
             of shape [N, H] or [N, 1]. (default: uniform)
+        changes (list, optional): Of a problem that is :meth:`recorded`, how often
+            its tensors had been changed in place.
     """
 
     scores: Tensor
@@ -52,6 +55,7 @@ class Problem:
     values: Tensor
     log_p0: Tensor | None = None
     log_q0: Tensor | None = None
+    changes: list[int] | None = None
 
     @classmethod
     def create(
@@ -146,21 +150,43 @@ class Problem:
     @property
     def learns(self) -> bool:
         """Whether the solution has a gradient by anything but the features."""
-        learned = [*self.tables]
-        if self.values is not self.scores:
-            learned.append(self.scores)
-        return torch.is_grad_enabled() and any(t.requires_grad for t in learned)
-
-    @property
-    def tables(self) -> list[Tensor]:
-        """The coefficients and priors that are given."""
         given = self.coefficients
+        scores = None if self.values is self.scores else self.scores
         tables = (given.t, given.r_p, given.r_q, given.rho, self.log_p0, self.log_q0)
-        return [table for table in tables if table is not None]
+        return torch.is_grad_enabled() and any(
+            table is not None and table.requires_grad for table in (scores, *tables)
+        )
 
-    def versions(self) -> list[int]:
-        """How often each tensor given was changed in place, where that is counted."""
-        tensors = (self.scores, self.values, *self.tables)
+    def counts(self) -> Tensor:
+        """The nodes of each set that are not left out, [G, 1] or [G, H]."""
+        if self.log_q0 is None:
+            return self.segments.counts.unsqueeze(-1)
+        return self.segments.sum((~left_out(self.log_q0)).to(self.log_q0.dtype))
+
+    def recorded(self) -> "Problem":
+        """The same problem with coefficients of its own, to be looked at later.
+
+        It knows then whether what it shares with its caller was changed in place.
+        """
+        changes = self._changes() if values_known() else None
+        return replace(self, coefficients=self.coefficients.copy(), changes=changes)
+
+    def check_unchanged(self) -> None:
+        """Refuse to go on with what is no longer the problem that was recorded.
+
+        Raises:
+            RuntimeError: If features or the sets were changed in place.
+        """
+        if self.changes not in (None, self._changes()):
+            raise RuntimeError(
+                "features or the sets of nodes were changed in place after solve(): "
+                "read the plan, its marginals and the residual before"
+            )
+
+    def _changes(self) -> list[int]:
+        """How often each of a caller's tensors was changed, where that is counted."""
+        shared = (self.scores, self.values, self.segments.index, self.segments.ptr)
+        tensors = [tensor for tensor in shared if tensor is not None]
         return [tensor._version for tensor in tensors if not tensor.is_inference()]
 
     def soften(self) -> "Problem":
@@ -204,9 +230,8 @@ class Solution:
         make_plan (callable): Computes :attr:`plan`.
         make_residual (callable): Computes :attr:`residual`.
 
-    What is computed when first read, the plan, its marginals and the residual,
-    raises a RuntimeError where it needs the problem and that was changed in place
-    since, as an optimiser's step changes coefficients.
+    The plan, its marginals and the residual are computed when first read: a
+    RuntimeError says that the features or the sets were changed in place before.
     """
 
     pooled: Tensor
@@ -238,6 +263,22 @@ class Solution:
         The measure is the solver's own and is described there.
         """
         return self.make_residual()
+
+    def of_recorded(self, problem: Problem) -> "Solution":
+        """The same, where a problem that has changed is refused."""
+
+        def checked(make: Callable[[], Tensor]) -> Callable[[], Tensor]:
+            def made() -> Tensor:
+                problem.check_unchanged()
+                return make()
+
+            return made
+
+        return replace(
+            self,
+            make_plan=checked(self.make_plan),
+            make_residual=checked(self.make_residual),
+        )
 
     def to(self, dtype: torch.dtype) -> "Solution":
         """The same in another floating-point type."""

@@ -7,7 +7,6 @@ from torch.nn import Parameter
 from torch_geometric_uotp.coefficients import spread
 from torch_geometric_uotp.parametrization import CoefficientHolder
 from torch_geometric_uotp.projection import GAIN, UNIT, project
-from torch_geometric_uotp.segments import Segments
 
 
 class SizeScaling(CoefficientHolder):
@@ -63,12 +62,18 @@ class SizeScaling(CoefficientHolder):
         """The present power of each head, detached, of shape [H]."""
         return self._power(dtype).detach()
 
-    def forward(self, pooled: Tensor, segments: Segments) -> Tensor:
-        """Scale ``pooled`` [G, D], whose D channels hold the heads repeatedly."""
-        sizes = segments.counts.clamp(min=1).to(pooled.dtype).unsqueeze(-1)
-        factors = sizes.pow(spread(self._power(pooled.dtype), segments.num_sets))
-        factors = factors.repeat_interleave(self.channels, dim=1)
-        return pooled * factors.repeat(1, pooled.size(1) // factors.size(1))
+    def forward(self, pooled: Tensor, counts: Tensor) -> Tensor:
+        """Scale ``pooled`` [G, D], whose D channels hold the heads repeatedly.
+
+        Args:
+            pooled (torch.Tensor): Averages.
+            counts (torch.Tensor): N, of shape [G, 1] or one for each of those heads.
+        """
+        heads = pooled.size(1) // self.channels
+        power = spread(self._power(pooled.dtype), pooled.size(0))
+        power = power.repeat(1, heads // power.size(1))
+        factors = counts.clamp(min=1).to(pooled.dtype).pow(power)
+        return pooled * factors.repeat_interleave(self.channels, dim=1)
 
     def _power(self, dtype: torch.dtype) -> Tensor:
         (power,) = project((UNIT,), self.table.to(dtype))

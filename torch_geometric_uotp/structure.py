@@ -39,6 +39,11 @@ class StructuralProblem(Problem):
         given = {field.name: getattr(problem, field.name) for field in fields(problem)}
         return cls(**given, alpha_s=alpha_s)
 
+    def recorded(self) -> "StructuralProblem":
+        given = super().recorded()
+        assert isinstance(given, StructuralProblem)
+        return replace(given, alpha_s=self.alpha_s.clone())
+
     @property
     def learns(self) -> bool:
         return super().learns or (

@@ -5,7 +5,14 @@ import pytest
 import torch
 from torch_geometric.nn.aggr import MaxAggregation, MeanAggregation, SumAggregation
 
-from tests.aggr.test_uotp import ALL_SOLVERS, INDEX, empty_axis, nodes
+from tests.aggr.test_uotp import (
+    ALL_SOLVERS,
+    INDEX,
+    Masking,
+    empty_axis,
+    might_not_be_there,
+    nodes,
+)
 from torch_geometric_uotp import ROTPAggregation, UOTPAggregation
 
 
@@ -46,6 +53,15 @@ def test_is_exactly_a_conventional_pooling(name: str, reference, solver: dict) -
     x, direction = nodes(), torch.randn(6, 6)
     found = value_and_gradient(layer, x, direction)
     torch.testing.assert_close(found, value_and_gradient(reference, x, direction))
+
+
+def test_nodes_that_a_prior_leaves_out_have_no_structure() -> None:
+    left_out = torch.zeros(10, dtype=torch.bool)
+    left_out[[0, 1, 7]] = True
+    x = nodes(dtype=torch.double)
+    x[:, 0] = x[:, 0].abs() * (2 * left_out - 1)
+    layer = ROTPAggregation(6, node_prior=Masking()).double()
+    might_not_be_there(layer, x, left_out)
 
 
 def test_a_backward_pass_may_lie_within_autocast() -> None:

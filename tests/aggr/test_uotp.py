@@ -50,6 +50,19 @@ def test_leaves_the_pooling_it_starts_as(name: str) -> None:
     assert sum(losses[-30:]) < 0.8 * sum(losses[:30])
 
 
+@pytest.mark.parametrize("native", [True, False])
+@pytest.mark.parametrize("given", [*SOLVERS, {"tol": 1e-6}, {"alpha2": 0.0}], ids=str)
+def test_a_prior_that_is_no_number_is_told(given: dict, native: bool) -> None:
+    class Diverged(Module):
+        def forward(self, x):
+            return x[..., :1].clone().index_fill(0, torch.tensor([1]), math.nan)
+
+    layer = UOTPAggregation(6, node_prior=Diverged(), **given)
+    with patch.object(ops, "AVAILABLE", native and ops.AVAILABLE):
+        out = layer(nodes(), INDEX)
+    assert out.isnan().all(1).tolist() == [True, False, False, False, False]
+
+
 class Masking(Module):
     """Logits of -inf where the first channel is positive."""
 
@@ -64,7 +77,8 @@ class Masking(Module):
         for solver in (*SOLVERS, {"tol": 1e-10})
         for alpha0 in (0.0, 2e-3, 1.0)
         for alpha2 in (0.0, 1.0, INF)
-    ],
+    ]
+    + [{"size_power": 1.0, "heads": 2}],
     ids=str,
 )
 def test_nodes_that_a_prior_leaves_out_might_not_be_there(given: dict) -> None:
@@ -73,6 +87,11 @@ def test_nodes_that_a_prior_leaves_out_might_not_be_there(given: dict) -> None:
     x = nodes(dtype=torch.double)
     x[:, 0] = x[:, 0].abs() * (2 * left_out - 1)
     layer = UOTPAggregation(6, node_prior=Masking(), **given).double()
+    might_not_be_there(layer, x, left_out)
+
+
+def might_not_be_there(layer: Module, x: torch.Tensor, left_out: torch.Tensor) -> None:
+    """Everything a layer says is the same without the nodes that it leaves out."""
 
     def found(kept):
         rows = x[kept].requires_grad_()
@@ -234,17 +253,27 @@ def test_can_be_computed_again_in_the_backward_pass(solver: dict) -> None:
     torch.testing.assert_close(*gradients, rtol=0, atol=0)
 
 
-@pytest.mark.skipif(not ops.AVAILABLE, reason="the portable path needs x no more")
+@pytest.mark.parametrize("native", [True, False])
 @pytest.mark.parametrize("name", ["plan", "node_marginal", "residual"])
 @ALL_SOLVERS
-def test_nothing_is_told_of_a_problem_that_is_gone(solver: dict, name: str) -> None:
-    layer, x = UOTPAggregation(6, **solver), nodes()
-    for changed in (x, next(layer.parameters())):
-        solution = layer.solve(x, INDEX)
-        with torch.no_grad():
-            changed.mul_(0.9)
-        with pytest.raises(RuntimeError, match="changed in place after solve"):
-            getattr(solution, name)
+def test_nothing_is_told_of_a_problem_that_is_gone(solver, name, native) -> None:
+    layer, x, index = UOTPAggregation(6, **solver), nodes(), INDEX.clone()
+    with patch.object(ops, "AVAILABLE", native and ops.AVAILABLE):
+        for changed in (x, index):
+            solution = layer.solve(x, index)
+            changed[0] = 0
+            with pytest.raises(RuntimeError, match="changed in place after solve"):
+                getattr(solution, name)
+        solution = layer.solve(x, index)
+        expected = getattr(layer.solve(x, index), name)
+        optimizer = torch.optim.Adam(layer.parameters(), fused=True)
+        solution.pooled.sum().backward()
+        optimizer.step()
+        assert getattr(solution, name).equal(expected)
+
+
+def test_a_plan_that_was_read_is_kept() -> None:
+    layer, x = UOTPAggregation(6), nodes()
     solution = layer.solve(x, INDEX)
     plan = solution.plan
     x.zero_()

@@ -90,7 +90,9 @@ def test_a_matlab_file_must_hold_bags(tmp_path):
     [
         ({"labels": [[1, 0, 1]]}, r"many 'labels' as 'bag' \(got 3 and 2\)"),
         ({"labels": [[1, 0]], "testlabels": [[1]]}, r"'testlabels' .*got 1 and 0"),
-        ({"labels": cells([[1]], [[0]])}, "class 0 or 1"),
+        ({"labels": cells([[1]], [[0, 1]])}, "one label of each bag"),
+        ({"labels": [[1, 0]], "bag": cells([[1]], [[3], [4]])}, "number of features"),
+        ({"labels": [[1, 0]], "bag": cells([[1]], [[1e39]])}, "no finite numbers"),
     ],
 )
 def test_each_bag_of_a_matlab_file_has_a_label(tmp_path, content, message):

@@ -148,6 +148,19 @@ def test_an_epoch_without_a_loss_is_never_kept():
     assert record["by_accuracy"]["best_epoch"] < 3
 
 
+def test_any_epoch_is_better_than_a_start_without_a_loss():
+    x, y = blobs(10)
+    losses = iter([math.nan, 0.5, 0.6])
+    model = Linear(2, 2)
+
+    def loss(logits, target):
+        value = cross_entropy(logits, target)
+        return value if model.training else value * 0 + next(losses, 0.7)
+
+    record = fit(model, Loaders([(x, y)], [(x, y)], [(x, y)]), loss, Training(2))
+    assert record["best_epoch"] == 1
+
+
 def test_watches_before_the_first_and_after_every_epoch(loaders):
     model = Linear(2, 2)
     record = fit(

@@ -106,6 +106,14 @@ def test_one_bad_set_leaves_the_others_alone() -> None:
     assert torch.equal(forward(*given)[0][[0, 2]], good[[0, 2]])
 
 
+def test_scores_beyond_all_reach_come_back() -> None:
+    """No annealing starts where t times the range of the scores is infinite."""
+    x = torch.randn(8, 1, 3, dtype=torch.double) * 1e307
+    table = Coefficients.from_alphas(0.01, 1.0, 1.0)
+    segments = Segments.from_index(torch.zeros(8, dtype=torch.long), 1)
+    assert FixedPoint()(Problem.create(x, segments, table)).pooled.shape == (1, 3)
+
+
 @pytest.mark.parametrize("ptr", [[0, 6], [1, 5], [0, 4, 3, 5]])
 def test_bad_layout_is_refused_before_memory_is_read(ptr: list[int]) -> None:
     with pytest.raises(RuntimeError, match="ptr must start at 0"):

@@ -309,6 +309,56 @@ def test_few_and_many_steps_stay_finite(
     assert torch.equal(pooled[1], x[39])
 
 
+def close_to_double(native: Native, arguments: Arguments, grad: Tensor) -> None:
+    """Values and gradients in float32, as the portable path has them in float64.
+
+    But for what potentials of the size of the scores lose, and cancelling terms.
+    """
+    reach = 2e-5 * max(1.0, float(arguments[0].abs().max()))
+    found = gradients(native, cast(arguments, torch.float32), grad.float())
+    exact = gradients(native.portable, cast(arguments, torch.double), grad.double())
+    torch.testing.assert_close(found[0].double(), exact[0], rtol=1e-5, atol=1e-5)
+    for one, other in zip(found[1], exact[1], strict=True):
+        largest = float(torch.stack([other.abs().max(), grad.abs().max()]).max())
+        torch.testing.assert_close(one.double(), other, rtol=0, atol=reach * largest)
+
+
+@pytest.mark.parametrize("r_p", [0.9, 0.99, 1.0])
+def test_channels_too_light_to_multiply_with_leave_the_scaling_form(r_p) -> None:
+    """Within the range of the exponents potentials may lie e^110 apart."""
+    native = SOLVERS["sinkhorn"]
+    x = torch.stack([torch.linspace(10, 56, 12), torch.rand(12) - 56], 1).unsqueeze(1)
+    given = {"r_p": torch.full((1, 1), r_p), "r_q": torch.full((1, 1), 0.1)}
+    arguments = native.arguments(x, [0, 12], steps=2, **given)
+    close_to_double(native, arguments, torch.randn(1, 1, 2))
+
+
+@pytest.mark.parametrize("prior", [-30.0, -40.0, -70.0, -100.0, -140.0, -1e4, -1e30])
+def test_nodes_too_light_to_multiply_with_leave_it_too(prior: float) -> None:
+    native = SOLVERS["sinkhorn"]
+    x = torch.rand(20, 1, 2) - 58
+    x[:2, 0, 0] += 116
+    x[:, 0, 1] = x[:, 0, 1].neg()
+    log_q0 = torch.zeros(20, 1)
+    log_q0[:2] = prior
+    given = {"log_q0": log_q0.log_softmax(0), "r_q": torch.ones(1, 1)}
+    arguments = native.arguments(x, [0, 20], steps=3, **given)
+    close_to_double(native, arguments, torch.randn(1, 1, 2))
+
+
+@EACH
+@pytest.mark.parametrize("mask", [-1e4, -1e9, -1e30])
+@pytest.mark.parametrize("place", [0, 19])
+def test_a_node_that_is_all_but_left_out_spoils_no_gradient(
+    native: Native, mask: float, place: int
+) -> None:
+    log_q0 = torch.randn(20, 1)
+    log_q0[place] = mask
+    given = {"log_q0": log_q0.log_softmax(0).clamp(min=-1e30)}
+    arguments = native.arguments(torch.randn(20, 1, 4), [0, 20], **given)
+    close_to_double(native, arguments, torch.randn(1, 1, 4))
+
+
 @pytest.mark.parametrize("far", [100.0, -100.0])
 def test_scaling_starts_again_where_the_first_nodes_are_far_from_the_middle(
     far: float,

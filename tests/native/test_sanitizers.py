@@ -97,7 +97,7 @@ def test_elementary_functions_of_any_number() -> None:
 
 
 def found_by_compiler(library: str) -> str:
-    command = [native_build.compiler() or "g++", f"-print-file-name={library}"]
+    command = [*(native_build.compiler() or ["g++"]), f"-print-file-name={library}"]
     return subprocess.check_output(command, text=True).strip()
 
 

@@ -293,24 +293,32 @@ class UOTPAggregation(Aggregation):
             raise ValueError(f"'x' must be of shape [N, F] (got {tuple(x.shape)})")
         nodes = nodes_first(x, 0, self.channels)
         segments = Segments.build(nodes.size(0), index, ptr, dim_size, x.device)
-        return self._pool(nodes, segments, node_prior)
+        return self._pool(nodes, segments, node_prior, recorded=True)
 
     def _rows(self, normalize: bool) -> dict[str, slice]:
         return self.solver.rows(self.channels // self.heads, normalize)
 
     def _pool(
-        self, nodes: Tensor, segments: Segments, node_prior: Tensor | None
+        self,
+        nodes: Tensor,
+        segments: Segments,
+        node_prior: Tensor | None,
+        recorded: bool = False,
     ) -> Solution:
         """Solve for nodes that come first, of shape [N, *, F], of known sets."""
         with torch.autocast(nodes.device.type, enabled=False):
-            solution: Solution = self.solver(self._problem(nodes, segments, node_prior))
+            problem = self._problem(nodes, segments, node_prior)
+            if recorded:
+                problem = problem.recorded()
+            solution: Solution = self.solver(problem)
+            if recorded:
+                solution = solution.of_recorded(problem)
             if not self.normalize:
                 solution = replace(solution, pooled=solution.unnormalized())
             if self.size_scaling is None:
                 return solution
-            return replace(
-                solution, pooled=self.size_scaling(solution.pooled, segments)
-            )
+            pooled = self.size_scaling(solution.pooled, problem.counts())
+            return replace(solution, pooled=pooled)
 
     def _problem(
         self, nodes: Tensor, segments: Segments, node_prior: Tensor | None

@@ -17,7 +17,7 @@ template <class S, class T, bool quadratic> class BadmmBackwardSet {
 
  public:
   BadmmBackwardSet(const Badmm<S, T>& problem, const BadmmBackward<S, T>& io, const Rows<S, T>& rows, const Parallel* parallel)
-      : io_(io), rows_(rows), parallel_(parallel), of_(problem, rows), last_(of_.steps - 1) {
+      : io_(io), rows_(rows), parallel_(parallel), of_(problem, rows), last_(of_.steps - 1), likeliest_(likeliest(problem.batch, rows)) {
     const bool held = tile_size(rows, rows.count) * tiles() <= kState;
     T* memory = nullptr;
     for (int pass = 0; pass < 2; ++pass) {
@@ -140,10 +140,10 @@ template <class S, class T, bool quadratic> class BadmmBackwardSet {
     const BadmmStep<T>& step = of_.coefficient[k];
     for (int i = 0; i < block.count; i += W<T>) store(d_v_ + block.first + i, load(d_v.value + i));
     if (!own) return;
-    const T inverse = 1 / step.rho, first_slack = slack_of_first(k);
+    const T inverse = 1 / step.rho, its_slack = slack_of_likeliest(k);
     for (int i = 0; i < block.count; i += W<T>) {
       const auto there = first<T>(block.count - i);
-      const Vec<T> slack = there ? load(nodes.log_q0 + i) - load(nodes.at(nodes.c, k) + i) - first_slack : Vec<T>{}, adjoint = there ? load(d_v.value + i) : Vec<T>{};
+      const Vec<T> slack = there ? load(nodes.log_q0 + i) - load(nodes.at(nodes.c, k) + i) - its_slack : Vec<T>{}, adjoint = there ? load(d_v.value + i) : Vec<T>{};
       add(sum_of(part, kTotal), adjoint), add(sum_of(part, kSlack), slack * adjoint);
       add(sum_of(part, kSlackEta), there ? slack * load(nodes.at(nodes.eta, k) + i) : Vec<T>{});
       store(d_v.value + i, -step.s_q * adjoint);
@@ -172,10 +172,10 @@ template <class S, class T, bool quadratic> class BadmmBackwardSet {
       for (int i = 0; i < block.count; ++i) add(part + at, load(tiles.g() + i * rows_.padded + at));
   }
 
-  T slack_of_first(int64_t k) const {
-    const int64_t node = rows_.node(0) * rows_.heads() + rows_.head;
+  T slack_of_likeliest(int64_t k) const {
+    const int64_t node = rows_.node(likeliest_) * rows_.heads() + rows_.head;
     const T log_q0 = of_.problem.batch.log_q0 ? of_.problem.batch.log_q0[node] : rows_.uniform_q0;
-    return reference<T>(log_q0 * Format<T>::log2e - io_.kept.node_log_sums[k * of_.problem.batch.ptr[of_.problem.batch.sets] * rows_.heads() + node]);
+    return log_q0 * Format<T>::log2e - io_.kept.node_log_sums[k * of_.problem.batch.ptr[of_.problem.batch.sets] * rows_.heads() + node];
   }
 
   T gathered(Sum which) const { return sum<T>(load(sum_of(partial_, which))); }
@@ -199,7 +199,7 @@ template <class S, class T, bool quadratic> class BadmmBackwardSet {
   }
 
   // (9), and what goes from the potentials to r_p, r_q, rho and log p0. Adjoints of a step's u, and of its v, less the share of the mass,
-  // add up to 0: slacks may be taken from the first one's, which costs them no places.
+  // add up to 0: slacks may be taken from one of them, which costs them no places.
   void set_adjoints(int64_t k) {
     const BadmmStep<T>& step = of_.coefficient[k];
     const T *mu = of_.channels.at(of_.channels.mu, k), *r = of_.channels.at(of_.channels.r, k), total = gathered(kTotal);
@@ -234,7 +234,7 @@ template <class S, class T, bool quadratic> class BadmmBackwardSet {
   const Rows<S, T>& rows_;
   const Parallel* parallel_;
   Recursion of_;
-  const int64_t last_;
+  const int64_t last_, likeliest_;
   T *mean_, *grad_, *d_u_, *d_r_, *total_, *d_v_, *partial_, *held_;
 };
 

@@ -71,11 +71,17 @@ template <class S, class T> inline void node_prior(const Batch<S, T>& batch, con
 constexpr double kLowestLogPrior = -1e30;
 template <class T> UOTP_INLINE Vec<T> node_bias(T r_q, Vec<T> log_q0, Vec<T> log_sum) {
   const Vec<T> lowest = splat(T(kLowestLogPrior));
-  return log_q0 > lowest ? r_q * (log_q0 - log_sum) : lowest;
+  return log_q0 <= lowest ? lowest : r_q * (log_q0 - log_sum);
 }
 template <class T> UOTP_INLINE T node_bias(T r_q, T log_q0, T log_sum) { return node_bias<T>(r_q, splat(log_q0), splat(log_sum))[0]; }
-// What the slacks of a set are taken from, where any constant does: the first node's, unless its prior leaves it nothing.
-template <class T> inline T reference(T slack) { return slack > T(-1e29) ? slack : T(0); }
+// The node of a set that its prior likes best. Where slacks may be taken from any node's, its own costs them no places: a node that is all
+// but left out may have one of -1e9.
+template <class S, class T> inline int64_t likeliest(const Batch<S, T>& batch, const Rows<S, T>& rows) {
+  int64_t best = 0;
+  const auto prior = [&](int64_t n) { return batch.log_q0[rows.node(n) * rows.heads() + rows.head]; };
+  for (int64_t n = 1; batch.log_q0 && n < rows.count; ++n) best = prior(n) > prior(best) ? n : best;
+  return best;
+}
 template <class S, class T> inline Vec<T> channel_prior(const Batch<S, T>& batch, const Rows<S, T>& rows, int64_t column, int lanes) {
   return batch.log_p0 ? load(batch.log_p0 + rows.head * rows.width + column, lanes) : splat(rows.uniform_p0);
 }

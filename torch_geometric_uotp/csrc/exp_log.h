@@ -19,6 +19,8 @@ template <> struct Format<float> {
   static constexpr float log[] = {0.66666666554081387921f, 0.40000122095630364388f, 0.2855079757903601577f, 0.23330994273929333146f};
   // Exponents the scaling form takes: e^(+-range/2) and sums of their products stay normal numbers (sinkhorn.h).
   static constexpr float range = 120, smallest_sum = 1e-30f, largest_sum = 1e30f;
+  // Of the weights it multiplies with: from e^faint on products keep their places, and from e^gone down they add nothing to any sum.
+  static constexpr float faint = -69, gone = -150;
 };
 
 template <> struct Format<double> {
@@ -31,6 +33,7 @@ template <> struct Format<double> {
   static constexpr double log[] = {0.66666666666666666464, 0.40000000000000880131, 0.2857142857080190099, 0.22222222392062044663,
                                    0.181817956063937768, 0.15386241381801308441, 0.13268731698664086605, 0.13087028029571503876};
   static constexpr double range = 1200, smallest_sum = 1e-280, largest_sum = 1e280;
+  static constexpr double faint = -644, gone = -1300;
 };
 
 template <class T, int N> UOTP_INLINE Vec<T> polynomial(const T (&coefficient)[N], Vec<T> at) {

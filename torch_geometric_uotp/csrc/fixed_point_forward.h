@@ -65,7 +65,8 @@ template <class T> class FixedPointForwardSet {
     const int64_t half = problem_.max_steps / 2;
     const T most = larger_of(4, T(half)), enough = rate < 1 && sharpness > 0 ? T(__builtin_log(tol_ / sharpness) / __builtin_log(rate)) : most;
     int64_t halvings = 0;
-    for (T soft = rate * sharpness; problem_.max_steps >= 16 && soft > Rule::soft; soft /= 2) ++halvings;
+    const bool finite = rate * sharpness < Format<T>::infinity;
+    for (T soft = rate * sharpness; problem_.max_steps >= 16 && finite && soft > Rule::soft; soft /= 2) ++halvings;
     const bool cheap = halvings && rate < 1 && enough <= Rule::cheap * halvings;
     softest_ = 1, patience_ = cheap ? T(0) : larger_of(4, smaller_of(enough, most));
     for (int64_t left = cheap ? 0 : smaller(halvings, half / 2); left; --left) softest_ /= 2;

@@ -76,6 +76,7 @@ std::tuple<Tensor, Tensor> layout(const Tensor& index, int64_t num_sets) {
 }
 
 std::string instruction_set() { return kernels().name; }
+std::string sources() { return UOTP_SOURCES; }
 
 }  // namespace
 }  // namespace uotp
@@ -102,6 +103,7 @@ STABLE_TORCH_LIBRARY(uotp, library) {
       "Tensor? log_q0, float tol, int max_steps, Tensor pooled, Tensor bias) -> (Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor)");
   library.def("layout(Tensor index, SymInt num_sets) -> (Tensor, Tensor)");
   library.def("instruction_set() -> str");
+  library.def("sources() -> str");
 }
 
 STABLE_TORCH_LIBRARY_IMPL(uotp, CPU, library) {
@@ -114,4 +116,7 @@ STABLE_TORCH_LIBRARY_IMPL(uotp, CPU, library) {
   library.impl("sinkhorn_backward", TORCH_BOX(&uotp::sinkhorn_backward));
 }
 
-STABLE_TORCH_LIBRARY_IMPL(uotp, CompositeExplicitAutograd, library) { library.impl("instruction_set", TORCH_BOX(&uotp::instruction_set)); }
+STABLE_TORCH_LIBRARY_IMPL(uotp, CompositeExplicitAutograd, library) {
+  library.impl("instruction_set", TORCH_BOX(&uotp::instruction_set));
+  library.impl("sources", TORCH_BOX(&uotp::sources));
+}

@@ -4,6 +4,7 @@
 // for any number of threads and for a set alone or in a batch.
 #pragma once
 #include <cstdlib>
+#include <new>
 #include <type_traits>
 
 #include "problem.h"
@@ -20,21 +21,33 @@ inline int64_t round_up(int64_t value, int64_t unit) { return (value + unit - 1)
 template <class T> inline T smaller(T a, std::common_type_t<T> b) { return a < b ? a : b; }
 template <class T> inline T larger(T a, std::common_type_t<T> b) { return a > b ? a : b; }
 
-// Memory of one thread that outlives its tasks: asking the system for pages at every call costs more than a small batch.
+constexpr int64_t kKept = 1 << 26;   // bytes of scratch memory that outlive a call
+
+// Memory of one thread that outlives its tasks: asking the system for pages at every call costs more than a small batch. What is large is
+// given back: the system hands it out page by page anyway.
 class Scratch {
  public:
-  ~Scratch() { std::free(memory_); }
+  ~Scratch() { release(); }
   template <class T> T* at_least(int64_t count) {
     const int64_t bytes = round_up(count * int64_t(sizeof(T)), 64);
     if (bytes > capacity_) {
-      std::free(memory_);
+      release();
       memory_ = std::aligned_alloc(64, bytes);
-      capacity_ = memory_ ? bytes : 0;
+      if (!memory_) throw std::bad_alloc();
+      capacity_ = bytes;
     }
     return static_cast<T*>(memory_);
   }
+  void trim() {
+    if (capacity_ > kKept) release();
+  }
 
  private:
+  void release() {
+    std::free(memory_);
+    memory_ = nullptr, capacity_ = 0;
+  }
+
   void* memory_ = nullptr;
   int64_t capacity_ = 0;
 };
@@ -143,6 +156,7 @@ template <class S, class T, class F> inline void for_sets(const Batch<S, T>& bat
           const Rows<S, T> rows(task.batch, set, head);
           if (!task.is_wide(rows)) task.f(rows, nullptr);
         }
+      set_scratch().trim(), block_scratch().trim();
     }
   };
   const int64_t nodes = batch.ptr[batch.sets], work = nodes * batch.heads * round_up(batch.width, W<T>);
@@ -155,6 +169,7 @@ template <class S, class T, class F> inline void for_sets(const Batch<S, T>& bat
       if (!head) task.wide_sets[task.wide_count++] = set, task.wide_nodes += rows.count;
       f(rows, &parallel);
     }
+  set_scratch().trim();
   if (pieces > 1) parallel.run(pieces, 1, Task::run, &task);
   else Task::run(&task, 0, 1);
 }

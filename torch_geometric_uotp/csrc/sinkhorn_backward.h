@@ -18,7 +18,7 @@ template <class S, class T> class SinkhornBackwardSet {
  public:
   SinkhornBackwardSet(const Sinkhorn<S, T>& problem, const SinkhornBackward<S, T>& io, const Rows<S, T>& rows, const Parallel* parallel)
       : problem_(problem), io_(io), rows_(rows), parallel_(parallel), steps_(problem.batch.steps), group_(problem.shared_t ? steps_ : 1),
-        nodes_(round_up(rows.count, W<T>)), e_{rows, problem.batch.scores, io.centre[rows.set * rows.heads() + rows.head], nullptr, true, 0, 0} {
+        nodes_(round_up(rows.count, W<T>)), likeliest_(likeliest(problem.batch, rows)), e_{rows, problem.batch.scores, io.centre[rows.set * rows.heads() + rows.head], nullptr, true, 0, 0} {
     T* memory = nullptr;
     const bool staged = !kDirect<S, T> && group_ < steps_;
     for (int pass = 0; pass < 2; ++pass) {
@@ -66,6 +66,9 @@ template <class S, class T> class SinkhornBackwardSet {
     finish(step, alpha);
   }
 
+  // What has no weight has none of an infinite adjoint.
+  static UOTP_INLINE Vec<T> weighted(Vec<T> weight, Vec<T> adjoint) { return weight == Vec<T>{} ? Vec<T>{} : weight * adjoint; }
+
   // (3): O, f and no A.
   UOTP_FLATTEN void start_from_output(int64_t step) {
     for_columns<T>(rows_.width, [&](int64_t at, int lanes) {
@@ -95,7 +98,7 @@ template <class S, class T> class SinkhornBackwardSet {
   // b anew, its adjoint (3) or (2), B, and the block's share of (1).
   template <bool output> UOTP_FLATTEN void sweep(int64_t step, const Block<S, T>& block, const T* e, T* part) {
     const T *alpha = alpha_ + slot(step) * rows_.padded, *adjoint = a_adjoint_ + slot(step) * rows_.padded;
-    PerNode<T> log_q0, row[2];
+    PerNode<T> log_q0, slacks, row[2];
     if (output) output_products(block, e, alpha, row);
     else row_products<T, 2>(e, block.count, rows_.padded, {alpha, adjoint}, row);
     node_prior(problem_.batch, block, log_q0);
@@ -104,12 +107,12 @@ template <class S, class T> class SinkhornBackwardSet {
     Vec<T> d_r_q{}, total{};
     for (int i = 0; i < block.count; i += W<T>) {
       const Vec<T> row_sum = load(row[0].value + i), prior = load(log_q0.value + i), log_sum = log<T>(row_sum), slack = prior - log_sum;
-      const Vec<T> beta = exp<T>(node_bias<T>(r_q, prior, log_sum)), d_b = beta * load(row[1].value + i);
+      const Vec<T> beta = exp<T>(node_bias<T>(r_q, prior, log_sum)), d_b = weighted(beta, load(row[1].value + i));
       const auto there = first<T>(block.count - i);
-      if (!block.first && !i) first_slack_ = reference<T>(slack[0]);
       d_r_q += there ? d_b * slack : Vec<T>{}, total += there ? d_b : Vec<T>{};
-      store(betas + i, beta), store(b_adjoint + i, there ? -r_q * d_b / row_sum : Vec<T>{}), store(row[1].value + i, d_b);
+      store(slacks.value + i, slack), store(betas + i, beta), store(b_adjoint + i, there ? -r_q * d_b / row_sum : Vec<T>{}), store(row[1].value + i, d_b);
     }
+    if (likeliest_ >= block.first && likeliest_ < block.first + block.count) its_slack_ = slacks[int(likeliest_ - block.first)];
     add(part + rows_.padded, d_r_q), add(part + rows_.padded + W<T>, total);
     if (io_.d_log_q0)
       for (int i = 0; i < block.count; ++i) io_.d_log_q0[block.node(i)] += r_q * row[1][i];
@@ -165,10 +168,10 @@ template <class S, class T> class SinkhornBackwardSet {
   // Gathers the chunks: (1) and the coefficients.
   UOTP_FLATTEN void finish(int64_t step, const T* alpha) {
     combine(partial_, rows_.chunks(), part(), part());
-    for (int64_t at = 0; at < rows_.padded; at += W<T>) store(d_a_ + at, load(alpha + at) * load(partial_ + at));
-    // The adjoints of b add up to 0, as a constant in b is seen by nobody: taking slacks from the first one's costs nothing but rounding.
+    for (int64_t at = 0; at < rows_.padded; at += W<T>) store(d_a_ + at, weighted(load(alpha + at), load(partial_ + at)));
+    // The adjoints of b add up to 0, as a constant in b is seen by nobody: taking slacks from one of them costs nothing but rounding.
     const T *d_r_q = partial_ + rows_.padded, d_b = sum<T>(load(d_r_q + W<T>));
-    io_.d_r_q.at(step, rows_.set, rows_.head) += sum<T>(load(d_r_q)) - first_slack_ * d_b;
+    io_.d_r_q.at(step, rows_.set, rows_.head) += sum<T>(load(d_r_q)) - its_slack_ * d_b;
     io_.d_t.at(step, rows_.set, rows_.head) += sum<T>(load(d_r_q + 2 * W<T>));
   }
 
@@ -178,9 +181,9 @@ template <class S, class T> class SinkhornBackwardSet {
   const SinkhornBackward<S, T>& io_;
   const Rows<S, T>& rows_;
   const Parallel* parallel_;
-  const int64_t steps_, group_, nodes_;
+  const int64_t steps_, group_, nodes_, likeliest_;
   Exponentials<S, T> e_;
-  T first_slack_;
+  T its_slack_;
   T *alpha_, *a_adjoint_, *beta_, *b_adjoint_, *output_, *mean_, *d_a_, *partial_, *staged_;
 };
 

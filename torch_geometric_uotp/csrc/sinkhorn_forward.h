@@ -5,7 +5,8 @@
 //   (2)  a_d = r_p (log p0_d - log sum_n E_nd beta_n),  less its maximum, a constant that no output sees
 //   (3)  f_d = sum_n E_nd beta_n x_nd / sum_n E_nd beta_n
 //
-// Exact as long as the exponents stay in range; solve() says false where they do not, and the log domain takes over.
+// Exact as long as the exponents, and what multiplies with them, stay in range; solve() says false where they do not, and the log domain
+// takes over.
 #pragma once
 #include "block.h"
 
@@ -83,16 +84,27 @@ template <class S, class T> struct Exponentials {
   }
 };
 
-// (2): alpha = e^a from the log-sums of a step; before the first step a = 0.
-template <class S, class T> UOTP_FLATTEN inline void channel_weights(const Sinkhorn<S, T>& problem, const Rows<S, T>& rows, const T* log_sums, T r_p, T* alpha) {
-  if (!log_sums) return for_columns<T>(rows.width, [&](int64_t column, int lanes) { store(alpha + column, first<T>(lanes) ? splat(T(1)) : Vec<T>{}); });
+// Counts weights e^b that are too small to multiply with, and too large to be left out.
+template <class T> UOTP_INLINE Vec<T> unfit(Vec<T> b) { return b < Format<T>::faint ? (b < Format<T>::gone ? Vec<T>{} : splat(T(1))) : Vec<T>{}; }
+
+// (2): alpha = e^a from the log-sums of a step; before the first step a = 0. Whether all are fit to multiply with.
+template <class S, class T> UOTP_FLATTEN inline bool channel_weights(const Sinkhorn<S, T>& problem, const Rows<S, T>& rows, const T* log_sums, T r_p, T* alpha) {
+  if (!log_sums) {
+    for_columns<T>(rows.width, [&](int64_t column, int lanes) { store(alpha + column, first<T>(lanes) ? splat(T(1)) : Vec<T>{}); });
+    return true;
+  }
   Vec<T> most = splat(-Format<T>::infinity);
   for_columns<T>(rows.width, [&](int64_t column, int lanes) {
     const Vec<T> a = r_p * (channel_prior(problem.batch, rows, column, lanes) - load(log_sums + column, lanes));
     store(alpha + column, first<T>(lanes) ? a : splat(-Format<T>::infinity));
     most = maximum<T>(most, load(alpha + column));
   });
-  for (int64_t column = 0; column < rows.padded; column += W<T>) store(alpha + column, exp<T>(load(alpha + column) - largest<T>(most)));
+  Vec<T> lost{};
+  for (int64_t column = 0; column < rows.padded; column += W<T>) {
+    const Vec<T> a = load(alpha + column) - largest<T>(most);
+    store(alpha + column, exp<T>(a)), lost += unfit<T>(a);
+  }
+  return sum<T>(lost) == 0;
 }
 
 constexpr int64_t kFew = 8;  // nodes, whose scores are looked at before the others'
@@ -122,8 +134,8 @@ template <class S, class T> class SinkhornForwardSet {
   }
 
  private:
-  // What a chunk adds to: column sums and moments. The first sweep leaves the chunk's extremes behind them.
-  int64_t sums() const { return 2 * rows_.padded; }
+  // What a chunk adds to: column sums and moments, and how many weights are unfit. The first sweep leaves the chunk's extremes behind them.
+  int64_t sums() const { return 2 * rows_.padded + W<T>; }
   int64_t part() const { return sums() + 3 * W<T>; }
   T* part_of(int64_t chunk) const { return partial_ + chunk * part(); }
 
@@ -150,7 +162,7 @@ template <class S, class T> class SinkhornForwardSet {
   bool advance(int64_t step) {
     const bool last = step + 1 == problem_.batch.steps;
     const T r_p = step ? problem_.r_p.at(step - 1, rows_.set, rows_.head) : 0;
-    channel_weights(problem_, rows_, step ? log_sums(step - 1) : nullptr, r_p, alpha_);
+    if (!channel_weights(problem_, rows_, step ? log_sums(step - 1) : nullptr, r_p, alpha_)) return false;
     e_.start(problem_.t.at(step, rows_.set, rows_.head), problem_.shared_t && step);
     for_chunks(rows_, parallel_, [&](int64_t chunk, int64_t begin, int64_t end) {
       T* column = part_of(chunk);
@@ -178,10 +190,12 @@ template <class S, class T> class SinkhornForwardSet {
     row_products<T, 1>(e, block.count, rows_.padded, {alpha_}, row_sum);
     node_prior(problem_.batch, block, log_q0);
     const T r_q = problem_.r_q.at(step, rows_.set, rows_.head);
+    Vec<T> lost{};
     for (int i = 0; i < block.count; i += W<T>) {
       const Vec<T> b = node_bias<T>(r_q, load(log_q0.value + i), log<T>(load(row_sum[0].value + i)));
-      store(bias.value + i, b), store(beta.value + i, exp<T>(b));
+      store(bias.value + i, b), store(beta.value + i, exp<T>(b)), lost += unfit<T>(b);
     }
+    add(column + 2 * rows_.padded, lost);
     if (last) {
       for (int i = 0; i < block.count; ++i) out_.bias[block.node(i)] = bias[i];
       add_moments(block, e, beta, column);
@@ -209,7 +223,8 @@ template <class S, class T> class SinkhornForwardSet {
       least = minimum<T>(least, mass), most = maximum<T>(most, mass), defect += mass * 0;
       store(log_sums + at, log<T>(mass), lanes);
     });
-    return -largest<T>(-least) >= Format<T>::smallest_sum && largest<T>(most) <= Format<T>::largest_sum && sum<T>(defect) == 0;
+    const bool fit = sum<T>(load(partial_ + 2 * rows_.padded)) == 0;
+    return fit && -largest<T>(-least) >= Format<T>::smallest_sum && largest<T>(most) <= Format<T>::largest_sum && sum<T>(defect) == 0;
   }
 
   // (3); the mean of one node is that node, to the last bit.

@@ -11,7 +11,6 @@ from torch_geometric_uotp.coefficients import Coefficients
 from torch_geometric_uotp.operators import Operator
 from torch_geometric_uotp.problem import Problem, Solution
 from torch_geometric_uotp.projection import Projection
-from torch_geometric_uotp.transforms import values_known
 
 
 def takes(problem: Problem) -> bool:
@@ -49,16 +48,10 @@ def with_portable(
         solve (callable): The portable path, for an explicit problem.
     """
     found: dict[bool, Solution] = {}
-    versions = problem.versions() if values_known() else None
 
     def portable() -> Solution:
         with_gradients = torch.is_grad_enabled()
         if with_gradients not in found:
-            if versions not in (None, problem.versions()):
-                raise RuntimeError(
-                    "features, coefficients or a prior were changed in place after "
-                    "solve(): read the plan, its marginals and the residual before"
-                )
             found[with_gradients] = solve(problem.explicit())
         return found[with_gradients]
 

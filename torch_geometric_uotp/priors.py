@@ -123,9 +123,11 @@ def log_channel_prior(prior: Tensor | None, channels: int, heads: int) -> Tensor
     """
     if prior is None:
         return None
-    if prior.shape != (channels,):
+    if not isinstance(prior, Tensor) or prior.shape != (channels,):
+        tensor = isinstance(prior, Tensor)
+        shape = tuple(prior.shape) if tensor else type(prior).__name__
         raise ValueError(
-            f"'channel_prior' must be of shape ({channels},) (got {tuple(prior.shape)})"
+            f"'channel_prior' must be a tensor of shape ({channels},) (got {shape})"
         )
     return log_positive("channel_prior", prior.detach()).view(heads, -1)
 

@@ -504,6 +504,7 @@ def test_presets_can_be_made_without_memory() -> None:
         ({"node_prior": "entropy"}, "'node_prior' .*'entropy'"),
         ({"channel_prior": torch.ones(5)}, r"'channel_prior' .*\(6,\) .*\(5,\)"),
         ({"channel_prior": torch.zeros(6)}, "'channel_prior' must be positive.*0.0"),
+        ({"channel_prior": [1.0] * 6}, r"a tensor of shape \(6,\) .got list"),
         ({"alpha0": 0.0, "share_steps": False}, "shared by all steps"),
     ],
 )

@@ -347,6 +347,20 @@ def test_nodes_too_light_to_multiply_with_leave_it_too(prior: float) -> None:
 
 
 @EACH
+@pytest.mark.parametrize("power", [-80, -50, 50, 80])
+def test_gradients_are_as_exact_whatever_the_loss_is_multiplied_with(
+    native: Native, power: int
+) -> None:
+    arguments = native.arguments(115 * torch.rand(50, 1, 4), [0, 50], steps=3)
+    grad, unit = torch.randn(1, 1, 4), 2.0**power
+    plain = gradients(native, cast(arguments, torch.float32), grad)[1]
+    found = gradients(native, cast(arguments, torch.float32), unit * grad)[1]
+    for one, other in zip(found, plain, strict=True):
+        least = 1e-37 / unit if power < 0 else 1e-30
+        torch.testing.assert_close(one / unit, other, rtol=1e-6, atol=least)
+
+
+@EACH
 @pytest.mark.parametrize("mask", [-1e4, -1e9, -1e30])
 @pytest.mark.parametrize("place", [0, 19])
 def test_a_node_that_is_all_but_left_out_spoils_no_gradient(

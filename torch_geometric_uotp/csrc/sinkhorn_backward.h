@@ -7,7 +7,8 @@
 //   (1)  d_a_d = alpha_d sum_n E_nd B_n,               B_n = -r_q d_b_n / sum_d E_nd alpha_d
 //   (4)  d_x_nd = E_nd (t g_nd + beta_n O_d),          g_nd = sum over steps of A_d beta_n + alpha_d B_n, and beta_n O_d (x_nd - f_d)
 //
-// so a step is one pass over E, and steps that share t are written to d_x together.
+// so a step is one pass over E, and steps that share t are written to d_x together. All of it is linear in d_f, which is divided by a power
+// of two near its largest element, so that O, A and B stay in range whatever the loss is multiplied with.
 #pragma once
 #include "sinkhorn_forward.h"
 
@@ -35,10 +36,24 @@ template <class S, class T> class SinkhornBackwardSet {
   }
 
   void solve() {
+    unit_ = unit_of_grad();
     for (int64_t step = steps_ - 1; step >= 0; --step) retreat(step);
   }
 
  private:
+  T unit_of_grad() const {
+    Vec<T> most{};
+    for_columns<T>(rows_.width, [&](int64_t at, int lanes) {
+      const Vec<T> grad = load(rows_.of_set(io_.grad) + at, lanes);
+      most = maximum<T>(most, maximum<T>(grad, -grad));
+    });
+    const T size = largest<T>(most);
+    int exponent = 0;
+    if (size > 0 && size < Format<T>::infinity) __builtin_frexp(double(size), &exponent);
+    const int reach = Format<T>::bias - 1;
+    return T(__builtin_ldexp(1., exponent < -reach ? -reach : exponent > reach ? reach : exponent));
+  }
+
   // What a chunk adds to: d_a, then vectors of the coefficients' adjoints.
   int64_t part() const { return rows_.padded + 3 * W<T>; }
   // The output comes first: it has no A.
@@ -73,7 +88,7 @@ template <class S, class T> class SinkhornBackwardSet {
   UOTP_FLATTEN void start_from_output(int64_t step) {
     for_columns<T>(rows_.width, [&](int64_t at, int lanes) {
       const Vec<T> sum = exp<T>(load(log_sums(step) + at, lanes));
-      store(output_ + at, load(rows_.of_set(io_.grad) + at, lanes) / sum);
+      store(output_ + at, load(rows_.of_set(io_.grad) + at, lanes) / unit_ / sum);
       store(mean_ + at, load(rows_.of_set(io_.pooled) + at, lanes));
     });
   }
@@ -90,9 +105,9 @@ template <class S, class T> class SinkhornBackwardSet {
       store(adjoint + at, -r_p * d_a / exp<T>(sum));
       if (!io_.d_log_p0) return;
       T* to = rows_.of_set(io_.d_log_p0) + at;
-      store(to, load(to, lanes) + r_p * d_a, lanes);
+      store(to, load(to, lanes) + unit_ * (r_p * d_a), lanes);
     });
-    io_.d_r_p.at(step, rows_.set, rows_.head) += sum<T>(d_r_p);
+    io_.d_r_p.at(step, rows_.set, rows_.head) += unit_ * sum<T>(d_r_p);
   }
 
   // b anew, its adjoint (3) or (2), B, and the block's share of (1).
@@ -115,7 +130,7 @@ template <class S, class T> class SinkhornBackwardSet {
     if (likeliest_ >= block.first && likeliest_ < block.first + block.count) its_slack_ = slacks[int(likeliest_ - block.first)];
     add(part + rows_.padded, d_r_q), add(part + rows_.padded + W<T>, total);
     if (io_.d_log_q0)
-      for (int i = 0; i < block.count; ++i) io_.d_log_q0[block.node(i)] += r_q * row[1][i];
+      for (int i = 0; i < block.count; ++i) io_.d_log_q0[block.node(i)] += unit_ * (r_q * row[1][i]);
     if (step) column_products(e, block.count, rows_.padded, b_adjoint, part);
   }
 
@@ -154,7 +169,7 @@ template <class S, class T> class SinkhornBackwardSet {
           direct = load(output_ + at) * beta[i];
           each += direct * ((io_.d_values ? load(value + at, lanes) : score) - load(mean_ + at));
         }
-        const Vec<T> h = weight * each, d_value = weight * direct, of_value = output && !io_.d_values ? d_value : Vec<T>{};
+        const Vec<T> h = unit_ * (weight * each), d_value = unit_ * (weight * direct), of_value = output && !io_.d_values ? d_value : Vec<T>{};
         of_row += h * (score - e_.centre);
         __builtin_prefetch(ahead + at, true);
         add_step(block, io_.d_scores, staged_, i, at, lanes, t * h + of_value, output, !step);
@@ -171,7 +186,7 @@ template <class S, class T> class SinkhornBackwardSet {
     for (int64_t at = 0; at < rows_.padded; at += W<T>) store(d_a_ + at, weighted(load(alpha + at), load(partial_ + at)));
     // The adjoints of b add up to 0, as a constant in b is seen by nobody: taking slacks from one of them costs nothing but rounding.
     const T *d_r_q = partial_ + rows_.padded, d_b = sum<T>(load(d_r_q + W<T>));
-    io_.d_r_q.at(step, rows_.set, rows_.head) += sum<T>(load(d_r_q)) - its_slack_ * d_b;
+    io_.d_r_q.at(step, rows_.set, rows_.head) += unit_ * (sum<T>(load(d_r_q)) - its_slack_ * d_b);
     io_.d_t.at(step, rows_.set, rows_.head) += sum<T>(load(d_r_q + 2 * W<T>));
   }
 
@@ -183,7 +198,7 @@ template <class S, class T> class SinkhornBackwardSet {
   const Parallel* parallel_;
   const int64_t steps_, group_, nodes_, likeliest_;
   Exponentials<S, T> e_;
-  T its_slack_;
+  T its_slack_, unit_;
   T *alpha_, *a_adjoint_, *beta_, *b_adjoint_, *output_, *mean_, *d_a_, *partial_, *staged_;
 };
 

@@ -177,7 +177,7 @@ class Problem:
         Raises:
             RuntimeError: If features or the sets were changed in place.
         """
-        if self.changes not in (None, self._changes()):
+        if self.changes is not None and self.changes != self._changes():
             raise RuntimeError(
                 "features or the sets of nodes were changed in place after solve(): "
                 "read the plan, its marginals and the residual before"

@@ -81,7 +81,9 @@ def read_mat(path: Path) -> SetExamples:
         raise ValueError(f"'{path}' must have one label of each bag")
     counts = np.array([bag.shape[1] for bag in bags])
     instances = np.concatenate([bag.T for bag in bags])
-    return _standardised(path, instances, counts, np.array([*map(np.ravel, labels)]))
+    return _standardised(
+        path, instances, counts, np.concatenate([*map(np.ravel, labels)])
+    )
 
 
 def read_folder(folder: Path) -> dict[str, Path]:
@@ -139,7 +141,7 @@ def _standardised(
     return SetExamples.from_counts(
         torch.from_numpy(x.astype(np.float32)),
         torch.from_numpy(counts.astype(np.int64)),
-        torch.from_numpy(y.astype(np.int64).ravel()),
+        torch.from_numpy(y.astype(np.int64)),
         standardise=True,
     )
 

@@ -180,8 +180,9 @@ def applications(
     Data sets without a conventional readout are left out, and named.
     """
     every = parted(name, judged(arrange(records, repeated)))
-    chosen = judged(arrange(records))
-    lacking = {data.name for data in arrange(records)} - {data.name for data in chosen}
+    arranged = arrange(records)
+    chosen = judged(arranged)
+    lacking = {data.name for data in arranged} - {data.name for data in chosen}
     if lacking:
         listed = ", ".join(sorted(lacking))
         print(f"left out, no conventional readout was run: {listed}", file=sys.stderr)

@@ -373,6 +373,21 @@ def test_a_node_that_is_all_but_left_out_spoils_no_gradient(
     close_to_double(native, arguments, torch.randn(1, 1, 4))
 
 
+@EACH
+@pytest.mark.parametrize("common", [1e3, -1e5])
+def test_what_all_scores_have_in_common_costs_no_places(
+    native: Native, common: float
+) -> None:
+    """But for those that it takes of the scores themselves, and of the output."""
+    x = common + torch.randn(200, 1, 4)
+    arguments, grad = native.arguments(x, [0, 200]), torch.randn(1, 1, 4)
+    found = gradients(native, cast(arguments, torch.float32), grad)[1]
+    exact = gradients(native.portable, cast(arguments, torch.double), grad.double())[1]
+    for one, other in zip(found, exact, strict=True):
+        bound = 5e-6 * abs(common)
+        torch.testing.assert_close(one.double(), other, rtol=0, atol=bound)
+
+
 @pytest.mark.parametrize("far", [100.0, -100.0])
 def test_scaling_starts_again_where_the_first_nodes_are_far_from_the_middle(
     far: float,

@@ -17,7 +17,7 @@ template <class S, class T, bool quadratic> class BadmmBackwardSet {
 
  public:
   BadmmBackwardSet(const Badmm<S, T>& problem, const BadmmBackward<S, T>& io, const Rows<S, T>& rows, const Parallel* parallel)
-      : io_(io), rows_(rows), parallel_(parallel), of_(problem, rows), last_(of_.steps - 1), likeliest_(likeliest(problem.batch, rows)) {
+      : io_(io), rows_(rows), parallel_(parallel), of_(problem, rows), last_(of_.steps - 1) {
     const bool held = tile_size(rows, rows.count) * tiles() <= kState;
     T* memory = nullptr;
     for (int pass = 0; pass < 2; ++pass) {
@@ -61,7 +61,7 @@ template <class S, class T, bool quadratic> class BadmmBackwardSet {
       of_.set_channels(k);
     }
     for_columns<T>(rows_.width, [&](int64_t at, int lanes) {
-      store(mean_ + at, load(rows_.of_set(io_.kept.pooled) + at, lanes)), store(grad_ + at, load(rows_.of_set(io_.grad) + at, lanes));
+      store(mean_ + at, load(rows_.of_set(io_.kept.pooled) + at, lanes) - (io_.d_values ? T(0) : of_.centre)), store(grad_ + at, load(rows_.of_set(io_.grad) + at, lanes));
     });
   }
 
@@ -173,7 +173,7 @@ template <class S, class T, bool quadratic> class BadmmBackwardSet {
   }
 
   T slack_of_likeliest(int64_t k) const {
-    const int64_t node = rows_.node(likeliest_) * rows_.heads() + rows_.head;
+    const int64_t node = rows_.node(of_.likeliest) * rows_.heads() + rows_.head;
     const T log_q0 = of_.problem.batch.log_q0 ? of_.problem.batch.log_q0[node] : rows_.uniform_q0;
     return log_q0 * Format<T>::log2e - io_.kept.node_log_sums[k * of_.problem.batch.ptr[of_.problem.batch.sets] * rows_.heads() + node];
   }
@@ -234,7 +234,7 @@ template <class S, class T, bool quadratic> class BadmmBackwardSet {
   const Rows<S, T>& rows_;
   const Parallel* parallel_;
   Recursion of_;
-  const int64_t last_, likeliest_;
+  const int64_t last_;
   T *mean_, *grad_, *d_u_, *d_r_, *total_, *d_v_, *partial_, *held_;
 };
 

@@ -97,7 +97,8 @@ template <class T> struct BadmmState {
 
 template <class S, class T, bool quadratic> class BadmmRecursion {
  public:
-  BadmmRecursion(const Badmm<S, T>& problem, const Rows<S, T>& rows) : problem(problem), rows(rows), steps(problem.batch.steps) {}
+  BadmmRecursion(const Badmm<S, T>& problem, const Rows<S, T>& rows)
+      : problem(problem), rows(rows), steps(problem.batch.steps), likeliest(uotp::UOTP_ISA::likeliest(problem.batch, rows)), centre(offset()) {}
 
   // Cuts what it needs out of the set's memory.
   void carve(Carver<T>& carver) {
@@ -200,7 +201,7 @@ template <class S, class T, bool quadratic> class BadmmRecursion {
     });
   }
 
-  UOTP_INLINE Vec<T> score(const Block<S, T>& block, int i, int64_t at, int lanes) const { return load(block.row(problem.batch.scores, i) + at, lanes); }
+  UOTP_INLINE Vec<T> score(const Block<S, T>& block, int i, int64_t at, int lanes) const { return load(block.row(problem.batch.scores, i) + at, lanes) - centre; }
 
   // M of an element of step k.
   UOTP_INLINE Vec<T> m(const BadmmState<T>& state, const BadmmStep<T>& step, int64_t place, Vec<T> x, Vec<T> a, T b) const {
@@ -221,9 +222,20 @@ template <class S, class T, bool quadratic> class BadmmRecursion {
 
   const S* values() const { return problem.batch.values ? problem.batch.values : problem.batch.scores; }
 
+  // What all scores of the likeliest node exceed 0 by: no output sees a constant, but the exponents' last places do.
+  T offset() const {
+    T low = Format<T>::infinity, high = -low;
+    for (int64_t d = 0; d < rows.width; ++d) {
+      const T x = load(rows.row(problem.batch.scores, likeliest) + d, 1)[0];
+      low = smaller(low, x), high = larger(high, x);
+    }
+    return low > 0 && high < Format<T>::infinity ? low : high < 0 && low > -Format<T>::infinity ? high : T(0);
+  }
+
   const Badmm<S, T>& problem;
   const Rows<S, T>& rows;
-  const int64_t steps;
+  const int64_t steps, likeliest;
+  const T centre;
   BadmmStep<T>* coefficient;
   BadmmChannels<T> channels;
   BadmmNodes<T> nodes;

@@ -7,9 +7,9 @@ from unittest.mock import patch
 import torch
 from torch import Tensor
 from torch.nn import Module
-from torch_geometric.nn.aggr import MaxAggregation, MeanAggregation, SoftmaxAggregation
 
 from benchmarks.dense import DenseSinkhorn, PublishedSinkhorn
+from benchmarks.readouts import resolve
 from torch_geometric_uotp import UOTPAggregation, ops
 
 
@@ -57,17 +57,14 @@ SKEWED = Workload("E", (100_000, *(10,) * 2000), 64)
 BALANCED = Workload("balanced", (120,) * 1000, 64)
 SMALLEST = Workload("smallest", (5,) * 4, 8)
 
+OF_EXPERIMENTS = (
+    *("mean", "max", "softmax", "attention"),
+    *("uotp", "uotp-attention", "uotp-spread", "uotp-badmm", "uotp-badmm-q"),
+)
 READOUTS: dict[str, Callable[[int], Module]] = {
-    "mean": lambda channels: MeanAggregation(),
-    "max": lambda channels: MaxAggregation(),
-    "softmax": lambda channels: SoftmaxAggregation(learn=True, channels=channels),
-    "uotp": lambda channels: UOTPAggregation(channels),
+    **{name: resolve(name).build for name in OF_EXPERIMENTS},
     "uotp per step": lambda channels: UOTPAggregation(channels, share_steps=False),
     "uotp portable": lambda channels: Portable(UOTPAggregation(channels)),
-    "uotp-badmm": lambda channels: UOTPAggregation(channels, solver="badmm"),
-    "uotp-badmm-q": lambda channels: UOTPAggregation(
-        channels, solver="badmm", regularizer="quadratic"
-    ),
     "padded": lambda channels: DenseSinkhorn(),
     "published": lambda channels: PublishedSinkhorn(),
 }

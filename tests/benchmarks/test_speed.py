@@ -10,7 +10,7 @@ from benchmarks.timing import CALLS, interleaved, turns
 from benchmarks.workloads import Workload, forward_and_backward, kept_for_backward
 from torch_geometric_uotp import backend, ops
 
-TINY = Workload("tiny", (3, 4), 5)
+TINY = Workload("tiny", (3, 4), 8)
 
 
 def test_contenders_take_turns_of_several_calls_and_warm_up() -> None:

@@ -95,6 +95,15 @@ def test_outputs_stay_and_all_coefficients_learn(name: str, given: str) -> None:
     assert all(p.grad is not None for p in model.parameters())
 
 
+@pytest.mark.parametrize("name", READOUTS)
+def test_in_double_precision_outputs_stay_to_the_last_places(name: str) -> None:
+    model = Classifier(READOUTS[name]()).double()
+    inputs = (INPUTS[0].double(), *INPUTS[1:])
+    before = model(*inputs).detach()
+    swap_readout(model, inputs)
+    torch.testing.assert_close(model(*inputs), before, rtol=1e-14, atol=1e-14)
+
+
 @pytest.mark.parametrize("name", ["mean", "max", "sum", "attention", "softmax"])
 def test_a_swapped_readout_leaves_the_limit_it_starts_at(name: str) -> None:
     """Larger outputs ask for a larger t, smaller ones for a smaller."""

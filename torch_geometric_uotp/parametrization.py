@@ -37,8 +37,12 @@ class CoefficientHolder(Module):
     """Tables that follow the module to a device, in float32 or better.
 
     Half precision has too few digits for them: t = 1e6 overflows, and a step of
-    1e-3 from 0.9 is lost. Where they start is kept apart, on the CPU.
+    1e-3 from 0.9 is lost. Where they start is kept apart, in float64 on the CPU.
     """
+
+    def reset_parameters(self) -> None:
+        """Go back to the initial values, in the type of the tables."""
+        raise NotImplementedError
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Module:
         return super()._apply(keeping_precision(fn), recurse)  # type: ignore[no-any-return, no-untyped-call]
@@ -264,7 +268,7 @@ def _points(start: Coefficients) -> dict[str, Tensor]:
     if bool((start.rho * LARGEST < 1).any()):
         raise ValueError(
             f"a learned 'rho' must start at the inverse of {LARGEST:g} or above (got "
-            f"{start.rho.min():g}; with learn=False it may)"
+            f"{start.rho.min():g}; learn=False allows more)"
         )
     return points | {"rho": start.rho / (1 + start.rho)}
 
@@ -297,8 +301,8 @@ def _check_finite_start(name: str, values: Tensor) -> None:
         if name == "alpha0":  # given by its inverse, t
             most, got = f"at 0, or at the inverse of {LARGEST:g} or above", 1 / got
         raise ValueError(
-            f"a learned '{name}' must start {most} (got {got:g}; with learn=False it "
-            "may)"
+            f"a learned '{name}' must start {most} (got {got:g}; learn=False allows "
+            "more)"
         )
 
 

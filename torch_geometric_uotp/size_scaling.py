@@ -37,7 +37,7 @@ class SizeScaling(CoefficientHolder):
         super().__init__()
         self.channels = channels
         dtype = torch.promote_types(torch.get_default_dtype(), torch.float32)
-        start = torch.as_tensor(power, dtype=dtype, device="cpu").detach().clone()
+        start = torch.as_tensor(power, dtype=torch.float64, device="cpu").clone()
         if start.dim() > 1 or start.numel() not in (1, heads):
             raise ValueError(
                 f"'size_power' must be a number, or of shape ({heads},) (got shape "
@@ -45,7 +45,7 @@ class SizeScaling(CoefficientHolder):
             )
         if not bool(((start >= 0) & (start <= 1)).all()):
             raise ValueError(f"'size_power' must be from 0 to 1 (got {power})")
-        self.start = start.expand(heads)
+        self.start = start.detach().expand(heads)
         table = torch.empty(heads, dtype=dtype)
         if learn:
             self.register_parameter("table", Parameter(table))

@@ -8,6 +8,7 @@ from types import FunctionType
 from typing import Any, NamedTuple
 
 import torch
+from torch import Tensor
 from torch.nn import Module
 from torch_geometric.nn import MessagePassing
 from torch_geometric.nn.aggr import Aggregation, MultiAggregation
@@ -15,6 +16,7 @@ from torch_geometric.nn.aggr import Aggregation, MultiAggregation
 from torch_geometric_uotp.converters import CONVERTERS, convert
 from torch_geometric_uotp.global_pool import FUNCTIONS, GlobalPool
 from torch_geometric_uotp.modes import modes_kept
+from torch_geometric_uotp.parametrization import CoefficientHolder
 
 Inputs = Sequence[Any] | Mapping[str, Any]
 
@@ -84,7 +86,7 @@ def swap_readout(
         )
         layers = _convert(places, widths, kwargs)
         for module, layer in layers.items():
-            layer.to(_device(module, model))
+            _match(layer, _tensor(module, model))
         undo.pop_all()
     return _replace(model, places, layers)
 
@@ -195,10 +197,19 @@ def _convert(
     return layers
 
 
-def _device(*modules: Module) -> torch.device:
-    """Where the first of the modules is that has a parameter or buffer."""
+def _tensor(*modules: Module) -> Tensor:
+    """A parameter or buffer, in floating point, of the first module that has any."""
     tensors = chain(*((*m.parameters(), *m.buffers()) for m in modules))
-    return next((tensor.device for tensor in tensors), torch.device("cpu"))
+    return next((t for t in tensors if t.is_floating_point()), torch.empty(0))
+
+
+def _match(layer: Module, tensor: Tensor) -> None:
+    """Bring a layer to where a tensor is, with coefficients as exact as it may be."""
+    layer.to(tensor.device)
+    if tensor.dtype == torch.float64:
+        for module in layer.modules():
+            if isinstance(module, CoefficientHolder):
+                module.double().reset_parameters()
 
 
 def _replace(

@@ -123,11 +123,10 @@ def log_channel_prior(prior: Tensor | None, channels: int, heads: int) -> Tensor
     """
     if prior is None:
         return None
-    if not isinstance(prior, Tensor) or prior.shape != (channels,):
-        tensor = isinstance(prior, Tensor)
-        shape = tuple(prior.shape) if tensor else type(prior).__name__
+    given = tuple(prior.shape) if isinstance(prior, Tensor) else type(prior).__name__
+    if given != (channels,):
         raise ValueError(
-            f"'channel_prior' must be a tensor of shape ({channels},) (got {shape})"
+            f"'channel_prior' must be a tensor of shape ({channels},) (got {given})"
         )
     return log_positive("channel_prior", prior.detach()).view(heads, -1)
 

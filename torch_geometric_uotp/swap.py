@@ -198,9 +198,9 @@ def _convert(
 
 
 def _tensor(*modules: Module) -> Tensor:
-    """A parameter or buffer, in floating point, of the first module that has any."""
+    """A parameter or buffer of the first of the modules that has any."""
     tensors = chain(*((*m.parameters(), *m.buffers()) for m in modules))
-    return next((t for t in tensors if t.is_floating_point()), torch.empty(0))
+    return next(tensors, torch.empty(0))
 
 
 def _match(layer: Module, tensor: Tensor) -> None:

@@ -26,6 +26,7 @@ from benchmarks.results import (
     Record,
     arrange,
     common_readouts,
+    complete,
     read,
     repeated,
     table,
@@ -177,24 +178,36 @@ def applications(
 ) -> list[Application]:
     r"""An application, or its parts, each with its :func:`wider` data sets.
 
-    Data sets without a conventional readout are left out, and named.
+    Data sets without a conventional readout, and those that are not
+    :func:`~benchmarks.results.complete`, are left out and named.
     """
     every = parted(name, judged(arrange(records, repeated)))
     arranged = arrange(records)
     chosen = judged(arranged)
-    lacking = {data.name for data in arranged} - {data.name for data in chosen}
+    lacking = _others(arranged, chosen)
     if lacking:
-        listed = ", ".join(sorted(lacking))
+        listed = ", ".join(lacking)
         print(f"left out, no conventional readout was run: {listed}", file=sys.stderr)
     found = []
-    for part, sets in parted(name, chosen).items():
+    for part, every_set in parted(name, chosen).items():
+        sets = complete(every_set)
         names = {data.name for data in sets}
         recorded = [run["readout"] for run in records if run["dataset"] in names]
         made = Application(
-            part, sets, ours, [*CONVENTIONAL], [*dict.fromkeys(recorded)]
+            part,
+            sets,
+            ours,
+            [*CONVENTIONAL],
+            [*dict.fromkeys(recorded)],
+            _others(every_set, sets),
         )
-        found.append(replace(made, wider=wider(made, every.get(part, []))))
+        more = [data for data in every.get(part, []) if data.name in names]
+        found.append(replace(made, wider=wider(made, more)))
     return found
+
+
+def _others(sets: Sequence[DataSet], chosen: Sequence[DataSet]) -> list[str]:
+    return sorted({data.name for data in sets} - {data.name for data in chosen})
 
 
 def wider(application: Application, sets: Sequence[DataSet]) -> Application | None:

@@ -55,6 +55,7 @@ class Application:
         ours (list): The readouts to judge.
         conventional (list): What it is judged against, as far as it was run.
         recorded (list): All readouts that were run, however often.
+        incomplete (list): Names of data sets that are left out.
         wider (Application, optional): Some of the data sets with more readouts, in
             fewer runs. (default: none)
     """
@@ -64,6 +65,7 @@ class Application:
     ours: list[str]
     conventional: list[str]
     recorded: list[str] = field(default_factory=list)
+    incomplete: list[str] = field(default_factory=list)
     wider: "Application | None" = None
 
     @cached_property
@@ -132,10 +134,13 @@ class Application:
         diverged = sum(record.get("diverged", False) for record in records)
         runs = counted(len(records), "run")
         runs += f", {diverged:,} of which diverged," if diverged else ""
+        lacking = ", ".join(self.incomplete)
+        left_out = f" Left out, with readouts still to be run: {lacking}."
         return Paragraph(
             f"{runs} on {counted(len(self.sets), 'data set')}; "
             f"code {versions}; torch {torches}, {backends}. Accuracies are "
             "in percent, of test examples, at the epoch of the lowest validation loss."
+            f"{left_out if lacking else ''}"
         )
 
     def _overview(self) -> Table:

@@ -1,7 +1,7 @@
 r"""The recorded runs of an application, arranged for comparison."""
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import mean, stdev
@@ -189,6 +189,18 @@ def common_readouts(sets: Iterable[DataSet]) -> list[str]:
     r"""The readouts that all data sets have, in the order of the first."""
     lists = [data.readouts for data in sets]
     return [name for name in lists[0] if all(name in names for names in lists)]
+
+
+def complete(sets: Sequence[DataSet]) -> list[DataSet]:
+    r"""Those that have every readout of :obj:`DECISIVE` that most data sets have.
+
+    What is said of several data sets is said of the readouts that all of them have: one
+    of which little was run would take readouts away from all others. If none has every
+    one, all stay.
+    """
+    counts = Counter(name for data in sets for name in data.runs)
+    usual = {name for name in DECISIVE if 2 * counts[name] > len(sets)}
+    return [data for data in sets if usual <= data.runs.keys()] or [*sets]
 
 
 def table(

@@ -201,6 +201,17 @@ def test_few_readouts_or_runs_more_are_only_named(
     assert "84 runs on 7 data sets" in text
 
 
+def test_a_data_set_without_the_usual_readouts_is_left_out(command, folder, tmp_path):
+    added(folder, ["bags7"], ["mean", "max", "uotp"], 3)
+    main(command)
+    summary = json.loads((folder / "summary.json").read_text())
+    assert "bags7" not in summary["bags"]
+    assert summary["bags"]["mean_rank"].keys() == {*READOUTS}
+    first = (tmp_path / "docs" / "r.md").read_text().split("\n\n| readout")[0]
+    assert "84 runs on 7 data sets" in first
+    assert first.endswith("loss. Left out, with readouts still to be run: bags7.")
+
+
 def test_equal_differences_have_no_interval(command, folder, tmp_path):
     rng = np.random.default_rng(5)
     lines = [
@@ -266,7 +277,7 @@ def test_mnist_bags_are_compared_by_auc(command, folder, tmp_path):
 
 def test_many_data_sets_are_rows(command, folder, tmp_path):
     rng = np.random.default_rng(5)
-    names = ("mean", "max", "uotp", "sum")
+    names = (*READOUTS, "sum")
     lines = [
         json.dumps(line(f"bags{number}", name, seed, rng))
         for number in range(7, 9)
@@ -278,7 +289,7 @@ def test_many_data_sets_are_rows(command, folder, tmp_path):
     main(command)
     scores = (tmp_path / "docs" / "r.md").read_text().split("## Bags")[1].split("\n\n")
     head, _, *rows = scores[2].splitlines()
-    assert [cell.strip() for cell in head.split("|")[1:-1]] == ["data set", *names[:3]]
+    assert [cell.strip() for cell in head.split("|")[1:-1]] == ["data set", *READOUTS]
     assert [row.split()[1] for row in rows] == [f"bags{n}" for n in range(9)]
 
 

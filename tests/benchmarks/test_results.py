@@ -8,6 +8,7 @@ from benchmarks.results import (
     by_accuracy,
     by_auc,
     common_readouts,
+    complete,
     read,
     repeated,
     table,
@@ -48,6 +49,23 @@ def test_scores_by_run(data):
     assert data.mean("mean", by_accuracy) == pytest.approx(0.3)
     assert data.deviation("mean") == pytest.approx(0.02**0.5)
     assert len(list(data.records())) == 4
+
+
+@pytest.mark.parametrize(
+    ("readouts", "kept"),
+    [
+        (["mean max", "mean max", "mean"], "01"),
+        (["mean", "mean", "mean max"], "012"),
+        (["mean max", "mean max median", "max median"], "01"),
+        (["mean max", "max sum", "mean sum"], "012"),
+    ],
+)
+def test_most_data_sets_decide_what_each_must_have(readouts, kept):
+    sets = [
+        DataSet(str(number), {name: {} for name in names.split()})
+        for number, names in enumerate(readouts)
+    ]
+    assert "".join(data.name for data in complete(sets)) == kept
 
 
 def test_runs_count_that_all_readouts_have(data):

@@ -71,7 +71,7 @@ class FixedCoefficients(CoefficientHolder):
     def __init__(self, start: Coefficients) -> None:
         super().__init__()
         self.start = start
-        dtype = _table_dtype()
+        dtype = table_dtype()
         check_sharpness(float(start.t.max()), dtype)
         if start.rho is not None:
             _check_range("rho", start.rho, dtype)
@@ -147,7 +147,7 @@ class LearnedCoefficients(CoefficientHolder):
         for name, point in _points(start).items():
             learns = point[rows[name]].size(0) > 0
             shape = self._kept(name, point).shape
-            table = torch.empty(shape, dtype=_table_dtype())
+            table = torch.empty(shape, dtype=table_dtype())
             if learns:
                 self.register_parameter(name, Parameter(table))
             else:
@@ -210,7 +210,7 @@ class FixedWeight(CoefficientHolder):
     def __init__(self, start: Tensor) -> None:
         super().__init__()
         self.start = start
-        weight = torch.empty(start.shape, dtype=_table_dtype())
+        weight = torch.empty(start.shape, dtype=table_dtype())
         self.register_buffer("fixed_weight", weight)
         self.reset_parameters()
 
@@ -241,7 +241,7 @@ class LearnedWeight(CoefficientHolder):
         super().__init__()
         _check_finite_start(name, start)
         self.start = start
-        self.weight = Parameter(torch.empty(start.size(0), dtype=_table_dtype()))
+        self.weight = Parameter(torch.empty(start.size(0), dtype=table_dtype()))
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
@@ -310,5 +310,6 @@ def _maybe(table: Tensor | None, dtype: torch.dtype) -> Tensor | None:
     return None if table is None else table.to(dtype)
 
 
-def _table_dtype() -> torch.dtype:
+def table_dtype() -> torch.dtype:
+    r"""The floating-point type of what learns: the default, but float32 at least."""
     return torch.promote_types(torch.get_default_dtype(), torch.float32)

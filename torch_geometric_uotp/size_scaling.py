@@ -5,7 +5,7 @@ from torch import Tensor
 from torch.nn import Parameter
 
 from torch_geometric_uotp.coefficients import spread
-from torch_geometric_uotp.parametrization import CoefficientHolder
+from torch_geometric_uotp.parametrization import CoefficientHolder, table_dtype
 from torch_geometric_uotp.projection import GAIN, UNIT, project
 
 
@@ -36,7 +36,6 @@ class SizeScaling(CoefficientHolder):
     ) -> None:
         super().__init__()
         self.channels = channels
-        dtype = torch.promote_types(torch.get_default_dtype(), torch.float32)
         start = torch.as_tensor(power, dtype=torch.float64, device="cpu").clone()
         if start.dim() > 1 or start.numel() not in (1, heads):
             raise ValueError(
@@ -46,7 +45,7 @@ class SizeScaling(CoefficientHolder):
         if not bool(((start >= 0) & (start <= 1)).all()):
             raise ValueError(f"'size_power' must be from 0 to 1 (got {power})")
         self.start = start.detach().expand(heads)
-        table = torch.empty(heads, dtype=dtype)
+        table = torch.empty(heads, dtype=table_dtype())
         if learn:
             self.register_parameter("table", Parameter(table))
         else:

@@ -224,12 +224,10 @@ template <class S, class T, bool quadratic> class BadmmRecursion {
 
   // What all scores of the likeliest node exceed 0 by: no output sees a constant, but the exponents' last places do.
   T offset() const {
-    T low = Format<T>::infinity, high = -low;
-    for (int64_t d = 0; d < rows.width; ++d) {
-      const T x = load(rows.row(problem.batch.scores, likeliest) + d, 1)[0];
-      low = smaller(low, x), high = larger(high, x);
-    }
-    return low > 0 && high < Format<T>::infinity ? low : high < 0 && low > -Format<T>::infinity ? high : T(0);
+    Extremes<T> seen;
+    seen.see(Block<S, T>(rows, likeliest, likeliest + 1), problem.batch.scores);
+    const T low = seen.lowest(), high = seen.highest();
+    return !seen.finite() ? T(0) : low > 0 ? low : high < 0 ? high : T(0);
   }
 
   const Badmm<S, T>& problem;

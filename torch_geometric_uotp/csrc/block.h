@@ -60,6 +60,32 @@ template <class S, class T, class F> inline void for_blocks(const Rows<S, T>& ro
   for (; first < last; first += step) f(Block<S, T>(rows, first, smaller(first + step, last)));
 }
 
+// The smallest and largest score seen, and whether all were finite.
+template <class T> struct Extremes {
+  Vec<T> low = splat(Format<T>::infinity), high = splat(-Format<T>::infinity), defect{};
+
+  UOTP_INLINE void see(Vec<T> score, int lanes) {
+    defect += score * 0;  // NaN unless finite
+    low = minimum<T>(low, lanes == W<T> ? score : first<T>(lanes) ? score : low);
+    high = maximum<T>(high, lanes == W<T> ? score : first<T>(lanes) ? score : high);
+  }
+
+  template <class S> UOTP_FLATTEN void see(const Block<S, T>& block, const S* scores) {
+    Extremes seen = *this;
+    for (int i = 0; i < block.count; ++i)
+      for_columns<T>(block.rows.width, [&](int64_t column, int lanes) { seen.see(load(block.row(scores, i) + column, lanes), lanes); });
+    *this = seen;
+  }
+
+  void put(T* part) const { store(part, low), store(part + W<T>, high), store(part + 2 * W<T>, defect); }
+  void add(const T* part) { low = minimum<T>(low, load(part)), high = maximum<T>(high, load(part + W<T>)), defect += load(part + 2 * W<T>); }
+
+  bool finite() const { return sum<T>(defect) == 0; }
+  T lowest() const { return -largest<T>(-low); }
+  T highest() const { return largest<T>(high); }
+  T middle() const { return lowest() + (highest() - lowest()) / 2; }
+};
+
 // log q0 of a block's nodes, log p0 of some channels; uniform where no prior is given.
 template <class S, class T> inline void node_prior(const Batch<S, T>& batch, const Block<S, T>& block, PerNode<T>& log_q0) {
   const T uniform = batch.log_q0 ? T(0) : block.rows.uniform_q0;

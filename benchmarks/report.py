@@ -47,6 +47,8 @@ POOLS = {
         "landscape: second confirmation",
     ),
 }
+# Of the conventional ones, those that do not decide what is claimed.
+OTHERS = [name for name in CONVENTIONAL if name not in DECISIVE]
 # The layer with heads that start apart, and with one.
 OURS = ("uotp-spread", "uotp")
 PARTS = {
@@ -93,16 +95,31 @@ class Report:
     def _pool(self, name: str, parts: Sequence[str]) -> Application:
         chosen = [part for part in self.applications if part.name in parts]
         sets = [data for part in chosen for data in part.sets]
-        return Application(name, sets, self.ours, [*CONVENTIONAL])
+        pool = Application(name, sets, self.ours, [*CONVENTIONAL])
+        more = [data for part in chosen for data in (part.wider or part).sets]
+        return replace(pool, wider=wider(pool, more))
+
+    @cached_property
+    def wide_pools(self) -> list[Application]:
+        r"""The data sets of each pool with more readouts, if enough for tests."""
+        return [
+            replace(pool.wider, name=f"{pool.name}: more readouts")
+            for pool in self.pools
+            if pool.wider is not None and len(pool.wider.sets) >= FEWEST_SETS
+        ]
 
     @cached_property
     def tests(self) -> dict[str, dict[str, dict[str, SignedRank]]]:
         r"""Signed-rank tests of ours, by application and pool, where sets suffice."""
+        against = [(part, DECISIVE) for part in (*self.applications, *self.pools)]
+        against += [(pool, OTHERS) for pool in self.wide_pools]
         found = {
             part.name: {
-                ours: tested(part, ours) for ours in self.ours if ours in part.common
+                ours: tested(part, ours, names)
+                for ours in self.ours
+                if ours in part.common
             }
-            for part in (*self.applications, *self.pools)
+            for part, names in against
             if len(part.sets) >= FEWEST_SETS
         }
         return {name: group for name, group in found.items() if group}
@@ -124,32 +141,34 @@ class Report:
         blocks: list[Block] = [Heading("Results", 1), *written(preface)]
         for part in self.applications:
             blocks += part.blocks(self.tests.get(part.name, {}), images)
-        for pool in self.pools:
+        for pool in (*self.pools, *self.wide_pools):
             blocks += pool.pooled(self.tests.get(pool.name, {}), images)
         return blocks
 
 
-def rivals(ours: str) -> list[str]:
-    r"""What a readout must beat: all that decide and are not the library's own.
+def rivals(ours: str, readouts: Sequence[str]) -> list[str]:
+    r"""What a readout must beat: those readouts that are not the library's own.
 
     Of those without transport, its own and PyG's.
     """
     own = f"{ours}-rq0"
     names = [
         name
-        for name in DECISIVE
+        for name in readouts
         if name not in (*LAYERS, ours) and not name.endswith("-rq0")
     ]
     return [*names, own]
 
 
-def tested(part: Application, ours: str) -> dict[str, SignedRank]:
-    r"""Signed-rank tests against each rival that all data sets have.
+def tested(
+    part: Application, ours: str, readouts: Sequence[str]
+) -> dict[str, SignedRank]:
+    r"""Signed-rank tests against each rival among readouts that all data sets have.
 
     The first is against the best conventional readout of each data set, chosen by
     validation, which none of the others is: minus the regret.
     """
-    others = [name for name in rivals(ours) if name in part.common]
+    others = [name for name in rivals(ours, readouts) if name in part.common]
     regret = signed_rank(-row[ours] for row in part.regrets().values())
     return {BEST: regret, **wilcoxon(table(part.sets, [ours, *others]), ours, others)}
 

@@ -209,7 +209,7 @@ class Application:
             mean_ranks(table(self.sets, self.common)),
             distance,
             self.ours,
-            f"{self.name}: {len(self.sets)} sets, Friedman p = {p:.2g}",
+            f"{self.name}\n{len(self.sets)} sets, Friedman p = {p:.2g}",
         )
         place = images / f"results_{self._short}_ranks.png"
         curves.save(diagram, place)

@@ -133,7 +133,7 @@ def test_the_best_conventional_readout_is_a_rival_too(command, folder, tmp_path)
 def test_ours_must_beat_all_that_decide_and_itself_without_transport(ours):
     usual = [name for name in DECISIVE if name in CONVENTIONAL | CONCATENATED]
     assert {"gated-attention", "softmax"} <= {*usual}
-    assert rivals(ours) == [*usual, "softmax1", f"{ours}-rq0"]
+    assert rivals(ours, DECISIVE) == [*usual, "softmax1", f"{ours}-rq0"]
 
 
 def test_the_parts_of_the_landscape_are_told_apart(command, folder, tmp_path):
@@ -187,6 +187,24 @@ def test_readouts_that_some_data_sets_have_are_beside(command, folder, tmp_path)
     assert "| rotp " not in first
     assert "| rotp " in more.split("| data set")[0]
     assert "results_bags_more.png" in more
+
+
+@pytest.mark.parametrize("count", [5, 6])
+def test_enough_data_sets_with_more_readouts_are_pooled(
+    command, folder, tmp_path, count
+):
+    added(folder, [f"bags{n}" for n in range(count)], ("gmt", "dynamic", "rotp"), 2)
+    main(command)
+    tests = json.loads((folder / "summary.json").read_text())["tests"]
+    name = f"{REAL}: more readouts"
+    text = (tmp_path / "docs" / "r.md").read_text()
+    assert (name in tests) == (f"## {name.capitalize()}" in text) == (count == 6)
+    if count == 6:
+        assert {*tests[name]["uotp"]} == {BEST, "dynamic", "gmt", "uotp-rq0"}
+        assert tests[name]["uotp"]["gmt"]["ahead"] == 6
+        section = text.split(f"## {name.capitalize()}\n\n")[1]
+        assert section.startswith("6 data sets of the sections above, together.")
+        assert "| rotp " in section
 
 
 @pytest.mark.parametrize(("readouts", "seeds"), [(["rotp", "gmt"], 1), (["rotp"], 2)])

@@ -66,6 +66,28 @@ def kernels() -> list[Command]:
     return [once(SOURCES / "dispatch.cpp"), *for_each_isa(SOURCES / "kernels.cpp")]
 
 
+def lowered(source: Path, *flags: str) -> Command:
+    """Compile the code for AVX-512 for machines without it, to test it there.
+
+    The few instructions that are not plain vector arithmetic are lowered to lanes
+    (``csrc/avx512.h``). The machine must have AVX2, if it is an x86.
+    """
+    arch = {isa: command[1:] for isa, command in instruction_sets().items()}
+    named = ["-DUOTP_ISA=avx512_lowered", "-DUOTP_LOWERED_AVX512", "-Wno-psabi"]
+    return [*named, *arch.get("avx2", []), *flags, str(source)]
+
+
+def build_lowered(library: Path) -> None:
+    """Build the kernels of :func:`lowered` as a library of their own.
+
+    ``torch.ops.uotp.use_kernels_of(library)`` takes them in use.
+
+    Raises:
+        subprocess.CalledProcessError: If the compiler fails.
+    """
+    link([lowered(SOURCES / "kernels.cpp")], library, ["-shared"])
+
+
 def digest() -> str:
     """What the library will say that it is made of, as the package reads it."""
     package = runpy.run_path(str(ROOT / "torch_geometric_uotp" / "sources.py"))

@@ -14,6 +14,8 @@ from torch import Tensor
 import native_build
 
 SOURCE = Path(__file__).with_suffix(".cpp")
+# The code for AVX-512, on machines without it.
+LOWERED = "avx512_lowered"
 # Flags of Linux's /proc/cpuinfo that say a machine has an instruction set.
 CPU_FLAGS = {"baseline": "", "avx2": "avx2", "avx512": "avx512bw"}
 
@@ -35,6 +37,8 @@ class Elementary:
             target = Path(folder) / "elementary.so"
             try:
                 commands = native_build.for_each_isa(SOURCE)
+                if LOWERED in instruction_sets():
+                    commands.append(native_build.lowered(SOURCE))
                 native_build.link(commands, target, ["-shared"], extra)
             except subprocess.CalledProcessError as error:
                 raise OSError(f"the compiler failed:\n{error.stderr}") from error
@@ -71,7 +75,9 @@ class Elementary:
 
 
 def instruction_sets() -> list[str]:
-    r"""Those that are compiled for and that this machine has."""
+    r"""Those that are compiled for and that this machine has, lowered ones last."""
     info = Path("/proc/cpuinfo")
     flags = info.read_text() if info.exists() else ""
-    return [isa for isa in native_build.instruction_sets() if CPU_FLAGS[isa] in flags]
+    compiled = native_build.instruction_sets()
+    found = [isa for isa in compiled if CPU_FLAGS[isa] in flags]
+    return [*found, LOWERED] if "avx2" in found or "avx2" not in compiled else found

@@ -98,7 +98,7 @@ def limits(
         steps (int): K.
     """
     try:
-        rates = Rates.measure(instruction_sets()[-1])
+        rates = Rates.measure(instruction_sets()[0])
     except OSError as error:
         return {"not measured": str(error)}
     readouts = {"uotp": True, "uotp per step": False}

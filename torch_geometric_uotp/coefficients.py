@@ -174,17 +174,6 @@ class Coefficients:
         )
 
 
-def spread(row: Tensor, size: int) -> Tensor:
-    """Repeat a row [H] to [size, H], with the same gradient for any threads.
-
-    PyTorch divides a sum among threads, and so rounds it differently, only if
-    it has a single result. The row is made of two equal halves, so that its
-    gradient has at least two.
-    """
-    halves = (row / 2).repeat(2).expand(size, -1)
-    return halves.view(size, 2, row.size(0)).sum(1)
-
-
 def readable(table: Tensor) -> str:
     """A table as text: one number, if all are the same."""
     if table.is_meta:

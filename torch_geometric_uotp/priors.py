@@ -6,20 +6,45 @@ from torch import Tensor
 from torch.nn import Linear, Module
 
 from torch_geometric_uotp.precision import Promoting, linear_in_type
+from torch_geometric_uotp.segments import Segments
 from torch_geometric_uotp.transforms import values_known
 
-# It leaves a node nothing, as -inf does, whose products with 0 are NaN.
+# A node of this log prior or less is left out, as one of -inf is: masks are often
+# written as the lowest number of a type.
 LOWEST_LOG_PRIOR = -1e30
 
 
 def left_out(log_prior: Tensor) -> Tensor:
-    """Which nodes a normalised log prior leaves nothing, bool of its shape."""
+    """Which nodes a log prior leaves out, bool of its shape."""
     return log_prior.detach() <= LOWEST_LOG_PRIOR
 
 
-def leave_out(log_prior: Tensor, potential: Tensor) -> Tensor:
-    """Potentials [N, H] that keep such nodes out, however little a prior counts."""
-    return potential.masked_fill(left_out(log_prior), LOWEST_LOG_PRIOR)
+def normalise_node_prior(logits: Tensor, segments: Segments) -> Tensor:
+    """Log priors over the nodes of each set, exactly -inf where they leave a node out.
+
+    Args:
+        logits (torch.Tensor): Log priors up to a constant a set, of shape [N, H].
+        segments (Segments): The set of each node.
+    """
+    logits = logits.masked_fill(left_out(logits), -math.inf)
+    total = segments.logsumexp(logits)
+    # A set whose nodes are all left out has no mass to divide by.
+    total = total.masked_fill(total == -math.inf, 0)
+    return logits - segments.gather(total)
+
+
+def hide_left_out(nodes: Tensor, log_q0: Tensor | None) -> Tensor:
+    """Nodes [N, *, F], 0 where the log prior [N, H] leaves them out for every head.
+
+    A module that sees them then has no part of its gradient from what they hold.
+    """
+    if log_q0 is None:
+        return nodes
+    absent = left_out(log_q0)
+    if values_known() and not bool(absent.any()):
+        return nodes
+    absent = absent.view(*nodes.shape[:-1], -1).all(-1, keepdim=True)
+    return nodes.masked_fill(absent, 0)
 
 
 class UniformPrior(Module):
@@ -137,9 +162,25 @@ def log_positive(name: str, prior: Tensor) -> Tensor:
     Raises:
         ValueError: If it is not positive and finite.
     """
-    if values_known():
-        valid = (prior > 0) & (prior < math.inf)
-        if not bool(valid.all()):
-            wrong = prior[~valid].flatten()[0].item()
-            raise ValueError(f"'{name}' must be positive and finite (got {wrong})")
+    _check_range(name, prior, prior > 0, "positive")
     return prior.log()
+
+
+def log_or_left_out(name: str, prior: Tensor) -> Tensor:
+    """The logarithm of a prior, -inf and without a gradient where it is 0.
+
+    Raises:
+        ValueError: If it is negative or not finite.
+    """
+    _check_range(name, prior, prior >= 0, "0 or positive")
+    absent = prior.detach() == 0
+    return prior.masked_fill(absent, 1).log().masked_fill(absent, -math.inf)
+
+
+def _check_range(name: str, prior: Tensor, valid: Tensor, wanted: str) -> None:
+    if not values_known():
+        return
+    valid = valid & (prior < math.inf)
+    if not bool(valid.all()):
+        wrong = prior[~valid].flatten()[0].item()
+        raise ValueError(f"'{name}' must be {wanted}, and finite (got {wrong})")

@@ -7,9 +7,10 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
-from torch_geometric_uotp.coefficients import Coefficients, spread
+from torch_geometric_uotp.bounded import spread
+from torch_geometric_uotp.coefficients import Coefficients
 from torch_geometric_uotp.precision import promote
-from torch_geometric_uotp.priors import LOWEST_LOG_PRIOR, left_out
+from torch_geometric_uotp.priors import left_out, normalise_node_prior
 from torch_geometric_uotp.segments import Segments
 from torch_geometric_uotp.transforms import values_known
 
@@ -44,9 +45,13 @@ class Problem:
         log_p0 (torch.Tensor, optional): Log prior over channels, of shape
             [H, C]. (default: uniform)
         log_q0 (torch.Tensor, optional): Log prior over the nodes of each set,
-            of shape [N, H] or [N, 1]. (default: uniform)
+            of shape [N, H] or [N, 1]. A node of log prior -inf is left out: it
+            counts as if it were not there. (default: uniform)
         changes (list, optional): Of a problem that is :meth:`recorded`, how often
             its tensors had been changed in place.
+        absent (torch.Tensor, optional): Of a problem that is :meth:`explicit`, the
+            nodes that are left out, bool of shape [N, H] or [N, 1]. Their features
+            and log priors are 0 there. (default: no node)
     """
 
     scores: Tensor
@@ -56,6 +61,7 @@ class Problem:
     log_p0: Tensor | None = None
     log_q0: Tensor | None = None
     changes: list[int] | None = None
+    absent: Tensor | None = None
 
     @classmethod
     def create(
@@ -69,8 +75,8 @@ class Problem:
     ) -> "Problem":
         """State a problem; priors left out are uniform, values the scores.
 
-        Priors given are known up to a constant, and normalised here. Nodes may
-        have a log prior of -inf, but not all of a set.
+        Priors given are known up to a constant, and normalised here. Nodes of log
+        prior -inf are left out; a set that has no others pools to 0.
 
         Raises:
             ValueError: If the coefficients are of another type than they must be.
@@ -84,8 +90,7 @@ class Problem:
         if log_p0 is not None:
             log_p0 = log_p0.log_softmax(-1)
         if log_q0 is not None:
-            log_q0 = log_q0 - segments.gather(segments.logsumexp(log_q0))
-            log_q0 = log_q0.clamp(min=LOWEST_LOG_PRIOR)
+            log_q0 = normalise_node_prior(log_q0, segments)
         return cls(
             scores=scores,
             segments=segments,
@@ -108,7 +113,11 @@ class Problem:
         return coefficient
 
     def explicit(self) -> "Problem":
-        """The same problem in float32 or better, with nothing left implicit."""
+        """The same problem in float32 or better, with nothing left implicit.
+
+        What nodes hold that are left out is replaced by 0: a product of a zero
+        weight, or of a zero gradient, with NaN or inf would be NaN.
+        """
         dtype = torch.promote_types(self.scores.dtype, torch.float32)
         scores = promote(self.scores, dtype)
         shared = self.values is self.scores
@@ -119,6 +128,11 @@ class Problem:
         if log_q0 is None:
             counts = self.segments.counts.to(dtype)
             log_q0 = -self.segments.gather(counts.log()).unsqueeze(-1)
+        absent = self._find_absent()
+        if absent is not None:
+            log_q0 = log_q0.masked_fill(absent, 0)
+            scores = scores.masked_fill(absent.unsqueeze(-1), 0)
+            values = scores if shared else values.masked_fill(absent.unsqueeze(-1), 0)
         return Problem(
             scores=scores,
             segments=self.segments,
@@ -126,7 +140,23 @@ class Problem:
             values=values,
             log_p0=log_p0,
             log_q0=log_q0,
+            absent=absent,
         )
+
+    def _find_absent(self) -> Tensor | None:
+        """The nodes that are left out, or None where it is known that none is."""
+        if self.absent is not None or self.log_q0 is None:
+            return self.absent
+        absent = left_out(self.log_q0)
+        # Other devices would have to wait for the answer.
+        known = values_known() and absent.device.type == "cpu"
+        return None if known and not bool(absent.any()) else absent
+
+    def leave_out(self, potential: Tensor) -> Tensor:
+        """Numbers a node [N, H], -inf for those that are left out."""
+        if self.absent is None:
+            return potential
+        return potential.masked_fill(self.absent, -torch.inf)
 
     def double(self) -> "Problem":
         """The same problem with scores and values in double precision."""
@@ -143,9 +173,14 @@ class Problem:
 
     @property
     def node_prior(self) -> Tensor:
-        """``log_q0`` of an explicit problem."""
+        """``log_q0`` of an explicit problem, 0 for nodes that are left out."""
         assert self.log_q0 is not None
         return self.log_q0
+
+    @property
+    def stated_node_prior(self) -> Tensor:
+        """``log_q0`` of an explicit problem, -inf for nodes that are left out."""
+        return self.leave_out(self.node_prior)
 
     @property
     def learns(self) -> bool:
@@ -159,9 +194,10 @@ class Problem:
 
     def counts(self) -> Tensor:
         """The nodes of each set that are not left out, [G, 1] or [G, H]."""
-        if self.log_q0 is None:
+        absent = self._find_absent()
+        if absent is None:
             return self.segments.counts.unsqueeze(-1)
-        return self.segments.sum((~left_out(self.log_q0)).to(self.log_q0.dtype))
+        return self.segments.sum((~absent).to(self.scores.dtype))
 
     def recorded(self) -> "Problem":
         """The same problem with coefficients of its own, to be looked at later.

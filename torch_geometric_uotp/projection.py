@@ -6,6 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from torch_geometric_uotp.bounded import bounded
 from torch_geometric_uotp.transforms import transformed
 
 # Integers, where autograd functions use them: dynamic shapes make symbols of floats
@@ -123,7 +124,7 @@ def _clamped(
 def _inwards(table: Tensor, grad: Tensor, low: float, high: float) -> Tensor:
     x = table * GAIN
     outwards = ((x <= low) & (grad > 0)) | ((x >= high) & (grad < 0))
-    return (grad * GAIN).masked_fill(outwards, 0)
+    return bounded((grad * GAIN).masked_fill(outwards, 0))
 
 
 def _borrow(u: Tensor) -> tuple[Tensor, Tensor]:

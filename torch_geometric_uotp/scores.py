@@ -1,10 +1,13 @@
 r"""Scores of the transport that are not the features themselves."""
 
+import math
+
 import torch
 from torch import Tensor
 from torch.nn import LayerNorm, Linear, Module
 from torch.nn.functional import layer_norm
 
+from torch_geometric_uotp.bounded import bound_gradient
 from torch_geometric_uotp.precision import (
     Promoting,
     applied,
@@ -20,6 +23,10 @@ class NormalisedScores(Promoting):
     normalisation of `"Layer Normalization" <https://arxiv.org/abs/1607.06450>`_,
     so that no node stands out by its norm alone. They are computed in the type
     of x, whatever that of the weights.
+
+    No node spoils the weights for the others: features count as :math:`10^{15}` at
+    most (in float32) and NaN as 0, so that their squares and sums of those are
+    finite, and the gradient of a score as :math:`10^{12}` at most.
 
     Args:
         channels (int): F.
@@ -39,16 +46,22 @@ class NormalisedScores(Promoting):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return scores of shape [..., F] for nodes x of shape [..., F]."""
+        x = _limited(x)
         if self.map is not None:
-            x = linear_in_type(self.map, x)
+            x = _limited(linear_in_type(self.map, x))
         weight = promote(self.norm.weight, x.dtype)
         bias = promote(self.norm.bias, x.dtype)
         # Weighed apart: layer_norm's gradient of weights depends on the threads.
         normalised = layer_norm(x, self.norm.normalized_shape, eps=self.norm.eps)
-        return normalised * weight + bias
+        return bound_gradient(normalised * weight + bias)
 
     def __repr__(self) -> str:
         return "LN(x)" if self.map is None else "LN(Wx)"
+
+
+def _limited(x: Tensor) -> Tensor:
+    largest = math.sqrt(torch.finfo(x.dtype).max) / 2**14
+    return x.nan_to_num(0.0, largest, -largest).clamp(-largest, largest)
 
 
 def checked_scores(scores: Module | None) -> Module | None:

@@ -179,14 +179,25 @@ class Segments:
         """Maximum over each set, without gradient; -inf for an empty set."""
         return self.reduction.max(x.detach())
 
+    def shifted_exp(self, x: Tensor) -> Tensor:
+        """exp(x) divided by its maximum over each set, so that it is 1 at most.
+
+        -inf gives 0, in a set that holds nothing else too. The maximum carries no
+        gradient.
+        """
+        return (x - self.gather(self._shift(x))).exp()
+
+    def _shift(self, x: Tensor) -> Tensor:
+        shift = self.max(x)
+        return shift.masked_fill(shift == -torch.inf, 0)
+
     def logsumexp(self, x: Tensor) -> Tensor:
         """Log of the summed exponentials over each set: [N, ...] to [G, ...].
 
         An empty set, and one that holds only -inf, gives -inf, its gradient
         being 0. The maximum is a constant shift: it carries no gradient.
         """
-        shift = self.max(x)
-        shift = shift.masked_fill(shift == -torch.inf, 0)
+        shift = self._shift(x)
         total = self.sum((x - self.gather(shift)).exp())
         vanished = total == 0
         result = total.masked_fill(vanished, 1).log() + shift

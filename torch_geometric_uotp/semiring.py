@@ -2,8 +2,8 @@ r"""The two arithmetics in which the solvers' recursions are run.
 
 A solver is written once, over a *semiring*. In :class:`LogSumExp` it solves the
 problem at a finite inverse temperature t. As t grows, potentials divided by t
-converge, logsumexp becomes max and the log priors vanish, but for nodes that they
-leave nothing: the limit is the same recursion in :class:`MaxPlus`, on raw scores.
+converge, logsumexp becomes max and the log priors vanish: the limit is the same
+recursion in :class:`MaxPlus`, on raw scores. Nodes that are left out have z = -inf.
 """
 
 from typing import Protocol
@@ -11,7 +11,6 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from torch_geometric_uotp.priors import LOWEST_LOG_PRIOR, left_out
 from torch_geometric_uotp.segments import Segments
 
 
@@ -33,7 +32,8 @@ class Semiring(Protocol):
     def nodes(self, z: Tensor, segments: Segments) -> Tensor:
         """Accumulate over the nodes of each set: [N, H, C] to [G, H, C].
 
-        An empty set gives 0: no node reads it, and 0 is safe to multiply.
+        A set without nodes, or whose nodes are all left out, gives 0: no node
+        reads it, and 0 is safe to multiply.
         """
 
     def channels(self, z: Tensor) -> Tensor:
@@ -65,18 +65,27 @@ class LogSumExp:
         return self.mass(log_mass)
 
     def nodes(self, z: Tensor, segments: Segments) -> Tensor:
-        return segments.fill_empty(segments.logsumexp(z), 0)
+        return _fill_vanished(segments.logsumexp(z))
 
     def channels(self, z: Tensor) -> Tensor:
         return z.logsumexp(-1)
 
     def mean(self, z: Tensor, values: Tensor, segments: Segments) -> Tensor:
-        weights = (z - segments.gather(segments.max(z))).exp()
-        total = segments.fill_empty(segments.sum(weights), 1)
-        return segments.sum(weights * values) / total
+        weights = segments.shifted_exp(z)
+        total = segments.sum(weights)
+        total = total.masked_fill(total == 0, 1)
+        # Relative to a first, rounded result: an average of offsets loses no places
+        # to what all values have in common, and that of equal values is their value.
+        anchor = (segments.sum((weights * values).detach()) / total).detach()
+        anchor = anchor.masked_fill(~anchor.isfinite(), 0)
+        offsets = values - segments.gather(anchor)
+        return anchor + segments.sum(weights * offsets) / total
 
     def weights(self, z: Tensor, segments: Segments) -> Tensor:
-        return (z - segments.gather(segments.logsumexp(z))).exp()
+        # Divided by their own sum: a logarithm of it would round large z.
+        weights = segments.shifted_exp(z)
+        total = segments.sum(weights)
+        return weights / segments.gather(total.masked_fill(total == 0, 1))
 
     def shares(self, log_p: Tensor, log_p0: Tensor) -> Tensor:
         return log_p.softmax(-1)
@@ -94,8 +103,7 @@ class MaxPlus:
         return x.detach()
 
     def prior(self, log_prior: Tensor) -> Tensor:
-        vanished = torch.zeros_like(log_prior)
-        return vanished.masked_fill(left_out(log_prior), LOWEST_LOG_PRIOR)
+        return torch.zeros_like(log_prior)
 
     def mass(self, log_mass: Tensor) -> Tensor:
         return torch.zeros_like(log_mass)
@@ -103,10 +111,11 @@ class MaxPlus:
     def plan(self, log_mass: Tensor, segments: Segments) -> Tensor:
         highest = segments.gather(self.channels(self.nodes(log_mass, segments)))
         ties = (log_mass == highest.unsqueeze(-1)).to(log_mass.dtype)
-        return ties / segments.gather(segments.sum(ties.sum(-1))).unsqueeze(-1)
+        number = segments.sum(ties.sum(-1)).clamp(min=1)
+        return ties / segments.gather(number).unsqueeze(-1)
 
     def nodes(self, z: Tensor, segments: Segments) -> Tensor:
-        return segments.fill_empty(segments.max(z), 0)
+        return _fill_vanished(segments.max(z))
 
     def channels(self, z: Tensor) -> Tensor:
         return z.detach().amax(-1)
@@ -121,12 +130,16 @@ class MaxPlus:
         return anchor + segments.sum(_select(weights, offsets))
 
     def weights(self, z: Tensor, segments: Segments) -> Tensor:
-        ties = (z == segments.gather(segments.max(z))).to(z.dtype)
-        return ties / segments.gather(segments.sum(ties))
+        ties = ((z == segments.gather(segments.max(z))) & (z > -torch.inf)).to(z.dtype)
+        return ties / segments.gather(segments.sum(ties).clamp(min=1))
 
     def shares(self, log_p: Tensor, log_p0: Tensor) -> Tensor:
         ties = log_p == log_p.amax(-1, keepdim=True)
         return log_p0.expand_as(log_p).masked_fill(~ties, -torch.inf).softmax(-1)
+
+
+def _fill_vanished(reduced: Tensor) -> Tensor:
+    return reduced.masked_fill(reduced == -torch.inf, 0)
 
 
 def _select(weights: Tensor, values: Tensor) -> Tensor:

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 from torch.nn import Parameter
 
-from torch_geometric_uotp.coefficients import spread
+from torch_geometric_uotp.bounded import spread
 from torch_geometric_uotp.parametrization import CoefficientHolder, table_dtype
 from torch_geometric_uotp.projection import GAIN, UNIT, project
 

@@ -15,8 +15,15 @@ REFERENCES = {
     "exp": (np.exp, np.inf),
     "log": (np.log, np.inf),
     "exp2_bounded": (np.exp2, 126),
+    "exp2_down": (lambda y: np.where(y < least(y), 0, np.exp2(y)), 1),
 }
 WIDER = {"float32": np.float64, "float64": np.longdouble}
+NARROW = {np.dtype(wide): np.dtype(narrow) for narrow, wide in WIDER.items()}
+
+
+def least(wide: np.ndarray) -> int:
+    """The exponent of the smallest normal number, in the type that is tested."""
+    return int(np.finfo(NARROW[wide.dtype]).minexp)
 
 
 @dataclass(frozen=True)
@@ -38,8 +45,11 @@ class Function:
         return wide
 
     def domain(self, x: np.ndarray) -> np.ndarray:
+        most = REFERENCES[self.name][1]
         with np.errstate(invalid="ignore"):
-            return x[np.abs(x) <= REFERENCES[self.name][1]]
+            if self.name == "exp2_bounded":
+                return x[np.abs(x) <= most]
+            return x[~(x > most)]
 
 
 def ulps(found: np.ndarray, exact: np.ndarray) -> np.ndarray:
@@ -98,6 +108,32 @@ def test_special_numbers(make, name: str, dtype: str) -> None:
     assert worst(function, x, function.reference(x)) <= 2
     if name != "exp2_bounded":
         assert np.isnan(function(np.full(3, np.nan, dtype))).all()
+
+
+# What exp_log.h states, to the bit, for every instruction set.
+STATED = {
+    "exp": {-np.inf: 0, -2e3: 0, 0: 1, 1e-310: 1, 2e3: np.inf, np.inf: np.inf},
+    "log": {-np.inf: np.nan, -1: np.nan, 0: -np.inf, 1: 0, np.inf: np.inf},
+    "exp2_down": {-np.inf: 0, -1e30: 0, -1023: 0, 0: 1, 1e-310: 1, 1: 2},
+}
+
+
+@pytest.mark.parametrize("dtype", WIDER)
+@pytest.mark.parametrize("stated", STATED)
+def test_extremes_are_as_stated(make, stated: str, dtype: str) -> None:
+    limits = np.array(list(STATED[stated].items()), dtype)
+    found = make(stated, dtype)(np.ascontiguousarray(limits[:, 0]))
+    np.testing.assert_array_equal(found, limits[:, 1])
+
+
+@pytest.mark.parametrize("dtype", WIDER)
+def test_exp2_down_is_0_or_a_normal_number(make, dtype: str) -> None:
+    info = np.finfo(dtype)
+    edge = np.array([info.minexp], dtype)
+    below = np.nextafter(edge, edge.dtype.type(-np.inf))
+    function = make("exp2_down", dtype)
+    assert function(edge) == info.tiny
+    assert function(below) == 0
 
 
 def floats(first: int, last: int, stride: int) -> np.ndarray:

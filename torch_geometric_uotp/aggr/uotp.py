@@ -24,8 +24,9 @@ from torch_geometric_uotp.precision import applied, promote
 from torch_geometric_uotp.priors import (
     UniformPrior,
     columns,
+    hide_left_out,
     log_channel_prior,
-    log_positive,
+    log_or_left_out,
     prior_resolver,
 )
 from torch_geometric_uotp.problem import Problem, Solution
@@ -252,8 +253,9 @@ class UOTPAggregation(Aggregation):
             dim (int): The axis of the nodes, any but the last.
                 (default: :obj:`-2`)
             node_prior (torch.Tensor, optional): :math:`q_0` for this call in
-                place of the layer's, positive, of shape [N] or [N, heads]; each
-                set's part is normalised.
+                place of the layer's, of shape [N] or [N, heads]; each set's part
+                is normalised. A node of prior 0 is left out, whatever it holds; a
+                set that has no others gives 0.
 
         Raises:
             ValueError: If the input is not as above; nothing is computed then.
@@ -331,17 +333,19 @@ class UOTPAggregation(Aggregation):
         if log_p0 is not None:
             log_p0 = log_p0.to(dtype).repeat(copies, 1)
         shape = (nodes.size(0), copies * self.heads, self.channels // self.heads)
-        values = nodes if self.scores is None else promote(nodes, dtype)
-        rows = values.reshape(shape)
+        log_q0 = self._log_node_prior(nodes, node_prior, dtype)
+        if self.scores is not None:
+            nodes = hide_left_out(promote(nodes, dtype), log_q0)
+        rows = nodes.reshape(shape)
         scores = rows
         if self.scores is not None:
-            scores = scored(self.scores, values, dtype).reshape(shape)
+            scores = scored(self.scores, nodes, dtype).reshape(shape)
         return Problem.create(
             scores=scores,
             segments=segments,
             coefficients=coefficients.repeat_heads(copies),
             log_p0=log_p0,
-            log_q0=self._log_node_prior(nodes, node_prior, dtype),
+            log_q0=log_q0,
             values=rows,
         )
 
@@ -354,7 +358,7 @@ class UOTPAggregation(Aggregation):
         logits = (
             applied(self.node_prior, nodes, dtype)
             if node_prior is None
-            else log_positive("node_prior", node_prior.to(dtype))
+            else log_or_left_out("node_prior", node_prior.to(dtype))
         )
         if node_prior is not None and logits.dim() == 1:
             logits = logits.unsqueeze(-1)

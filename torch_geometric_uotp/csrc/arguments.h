@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "kernels.h"
+#include "presence.h"
 #include "tables.h"
 
 namespace uotp {
@@ -70,6 +71,11 @@ inline Tensor allocate_like(const Tensor& tensor) {
   return allocate(sizes, tensor.scalar_type());
 }
 
+inline void fill_with_zeros(const Tensor& tensor) {
+  const size_t bytes = size_t(tensor.numel()) * size_t(tensor.element_size());
+  if (bytes) std::memset(tensor.mutable_data_ptr(), 0, bytes);  // an empty tensor is at null, which memset does not take
+}
+
 inline void check_tensor(const Tensor& tensor, const char* name, ScalarType dtype) {
   STD_TORCH_CHECK(tensor.is_cpu() && tensor.is_contiguous(), name, " must be a contiguous CPU tensor");
   STD_TORCH_CHECK(tensor.scalar_type() == dtype, name, " has another dtype than it needs");
@@ -93,8 +99,12 @@ inline void check_layout(const Tensor& ptr, const Optional& order, int64_t nodes
   check_tensor(*order, "order", ScalarType::Long);
   check_sizes(*order, "order", {nodes});
   const auto* place = static_cast<const int64_t*>(order->const_data_ptr());
-  for (int64_t n = 0; valid && n < nodes; ++n) valid = place[n] >= 0 && place[n] < nodes;
-  STD_TORCH_CHECK(valid, "order must name nodes in [0, ", nodes, ")");
+  std::vector<bool> seen(nodes);
+  for (int64_t n = 0; valid && n < nodes; ++n) {
+    valid = place[n] >= 0 && place[n] < nodes && !seen[place[n]];
+    if (valid) seen[place[n]] = true;
+  }
+  STD_TORCH_CHECK(valid, "order must name each node in [0, ", nodes, ") once");
 }
 
 // Null if every node is in its place, which spares the kernels a look-up.
@@ -105,6 +115,8 @@ inline const int64_t* places(const Optional& order) {
     if (place[n] != n) return place;
   return nullptr;
 }
+
+constexpr int64_t kMostSteps = int64_t(1) << 31;
 
 struct Arguments {
   const Tensor& scores;
@@ -124,14 +136,14 @@ struct Arguments {
   Tensor empty(const std::vector<int64_t>& sizes) const { return allocate(sizes, compute()); }
   Tensor zeros(const std::vector<int64_t>& sizes) const {
     const Tensor tensor = empty(sizes);
-    const size_t bytes = size_t(tensor.numel()) * (compute() == ScalarType::Double ? 8 : 4);
-    if (bytes) std::memset(tensor.mutable_data_ptr(), 0, bytes);  // an empty tensor is at null, which memset does not take
+    fill_with_zeros(tensor);
     return tensor;
   }
 
   void check() const {
     check_tensor(scores, "x", scores.scalar_type());
-    STD_TORCH_CHECK(scores.dim() == 3 && heads() > 0 && width() > 0 && steps > 0, "x must be [N, heads, channels] and num_steps positive");
+    STD_TORCH_CHECK(scores.dim() == 3 && heads() > 0 && width() > 0, "x must be [N, heads, channels], with a head and a channel at least");
+    STD_TORCH_CHECK(steps > 0 && steps < kMostSteps, "num_steps must be positive and below ", kMostSteps, " (got ", steps, ")");
     if (values) check_tensor(*values, "values", scores.scalar_type()), check_sizes(*values, "values", {nodes(), heads(), width()});
     check_layout(ptr, order, nodes());
     check_coefficient(t, "t"), check_coefficient(r_p, "r_p"), check_coefficient(r_q, "r_q");
@@ -151,11 +163,11 @@ struct Arguments {
     check_tensor(tensor, name, compute()), check_sizes(tensor, name, sizes);
   }
 
-  template <class S, class T> Batch<S, T> batch() const {
+  template <class S, class T> Batch<S, T> batch(const Presence<T>& presence) const {
     return {static_cast<const S*>(scores.const_data_ptr()), static_cast<const S*>(data(values)),
             static_cast<const int64_t*>(ptr.const_data_ptr()), places(order),
             sets(), heads(), width(), steps,
-            static_cast<const T*>(data(log_p0)), static_cast<const T*>(data(log_q0))};
+            static_cast<const T*>(data(log_p0)), static_cast<const T*>(data(log_q0)), presence.ptr(), presence.order()};
   }
 
   template <class T> Table<T> table(const Tensor& given, Kind kind) const { return {given, kind, projection, sets()}; }
@@ -178,10 +190,13 @@ template <class T> Tensor over_sets(const Tensor& each, int64_t sets, int64_t le
   return total;
 }
 
-// The tables that all solvers have.
+// The tables that all solvers have, and the nodes that are not left out.
 template <class T> struct Tables {
   Table<T> t, r_p, r_q;
-  explicit Tables(const Arguments& a) : t(a.table<T>(a.t, Kind::odds)), r_p(a.table<T>(a.r_p, Kind::share)), r_q(a.table<T>(a.r_q, Kind::share)) {}
+  Presence<T> presence;
+  explicit Tables(const Arguments& a)
+      : t(a.table<T>(a.t, Kind::odds)), r_p(a.table<T>(a.r_p, Kind::share)), r_q(a.table<T>(a.r_q, Kind::share)),
+        presence(static_cast<const T*>(data(a.log_q0)), static_cast<const int64_t*>(a.ptr.const_data_ptr()), static_cast<const int64_t*>(data(a.order)), a.sets(), a.heads()) {}
 };
 
 // What a backward pass returns for them and for scores, values and priors; without a tensor, an empty gradient.
@@ -193,6 +208,13 @@ struct Gradients {
       : of(a), x(allocate_like(a.scores)), values(a.values ? allocate_like(a.scores) : a.empty({0})), t(allocate_like(a.t)), r_p(allocate_like(a.r_p)),
         r_q(allocate_like(a.r_q)), log_p0(a.log_p0 ? a.zeros({a.sets(), a.heads(), a.width()}) : a.empty({0})),
         log_q0(a.log_q0 ? a.zeros({a.nodes(), a.heads()}) : a.empty({0})) {}
+
+  // Nodes that are left out have no gradient, and no kernel comes to their rows.
+  template <class T> void clear_left_out(const Presence<T>& presence) const {
+    if (!presence.ptr()) return;
+    fill_with_zeros(x);
+    if (of.values) fill_with_zeros(values);
+  }
 
   template <class S> S* of_values() const { return of.values ? data<S>(values) : nullptr; }
   template <class T> T* of_log_p0() const { return of.log_p0 ? data<T>(log_p0) : nullptr; }

@@ -55,7 +55,7 @@ template <class S, class T, bool quadratic, bool shares_rho> struct BadmmElement
   UOTP_INLINE Vec<T> output(const Block<S, T>& block, int i, int64_t at, int lanes, Vec<T> x, Vec<T>& d_rho) const {
     const int64_t place = i * padded + at;
     const Vec<T> dual = load(z + place), exponent = (quadratic ? load(m + place) : now.slope * x + (load(a + at) + b[i])) - now.dual * dual;
-    const Vec<T> direct = load(grad + at) * exp2_capped<T>(exponent - load(r + at) - load(r + padded + at));
+    const Vec<T> direct = load(grad + at) * exp2_down<T>(exponent - load(r + at) - load(r + padded + at));
     const Vec<T> d_y = direct * ((d_values ? load(block.row(values, i) + at, lanes) : x) - load(mean + at));
     if (d_values) store(block.row(d_values, i) + at, direct, lanes);
     if (!shares_rho) d_rho += dual * d_y * (inverse * inverse);
@@ -97,7 +97,7 @@ template <class S, class T, bool quadratic, bool shares_rho> struct BadmmElement
   UOTP_INLINE Vec<T> leave(const Block<S, T>& block, int i, int64_t at, int lanes, Vec<T> d_m, Vec<T>& d_rho) const {
     const int64_t place = i * padded + at;
     store(block.row(d_scores, i) + at, load(d_x + place), lanes);
-    const Vec<T> shrunk = quadratic ? exp2_capped<T>(load(log_p0 + at) + log_q0[i]) * d_m * inverse : Vec<T>{}, left = d_m - shrunk;
+    const Vec<T> shrunk = quadratic ? exp2_down<T>(load(log_p0 + at) + log_q0[i]) * d_m * inverse : Vec<T>{}, left = d_m - shrunk;
     d_rho += shrunk * inverse;
     store(g + place, left);
     return left;

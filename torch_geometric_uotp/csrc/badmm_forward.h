@@ -48,13 +48,13 @@ template <class S, class T, bool quadratic> class BadmmForwardSet {
 
  private:
   static int64_t tiles() { return BadmmState<T>::tiles(quadratic); }
-  int64_t part() const { return 3 * rows_.padded; }
+  int64_t part() const { return LogMean<T>::numbers * rows_.padded; }
 
   // f(block, its nodes, its state at the start of step k, the chunk's part, a tile) over all blocks.
   template <bool needs_state, class F> void sweep(int64_t k, F f) {
     for_chunks(rows_, parallel_, [&](int64_t chunk, int64_t begin, int64_t end) {
       T* part = partial_ + chunk * this->part();
-      for (int64_t at = 0; at < rows_.padded; at += W<T>) LogSum<T>{}.keep(part + at, rows_.padded);
+      for (int64_t at = 0; at < rows_.padded; at += W<T>) LogMean<T>{}.keep(part + at, rows_.padded);
       const int64_t most = tile_size(rows_, block_rows(rows_));
       T* tile = block_scratch().template at_least<T>((1 + tiles()) * most);
       for_blocks(rows_, begin, end, [&](const Block<S, T>& block) {
@@ -74,21 +74,22 @@ template <class S, class T, bool quadratic> class BadmmForwardSet {
       const BadmmStep<T> step = of_.coefficient[k];
       const T* b = nodes.at(nodes.b, k);
       for_columns<T>(rows_.width, [&](int64_t at, int lanes) {
-        LogSum<T> sum;
+        LogMean<T> here;
         const Vec<T> a = load(of_.channels.at(of_.channels.a, k) + at);
         for (int i = 0; i < block.count; ++i) {
           const int64_t place = i * rows_.padded + at;
           const Vec<T> value = of_.m(state, step, place, of_.score(block, i, at, lanes), a, b[i]) - step.dual * load(state.z + place);
           store(y + i * W<T>, value);
-          sum.most = maximum<T>(sum.most, value);
+          if (k == last_) here.anchor = value > here.sum.most ? load(block.row(of_.values(), i) + at, lanes) : here.anchor;
+          here.sum.most = maximum<T>(here.sum.most, value);
         }
         for (int i = 0; i < block.count; ++i) {
-          const Vec<T> weight = exp2_capped<T>(load(y + i * W<T>) - sum.most);
-          sum.mass += weight;
-          if (k == last_) sum.moment += weight * load(block.row(of_.values(), i) + at, lanes);
+          const Vec<T> weight = exp2_down<T>(load(y + i * W<T>) - here.sum.most);
+          here.sum.mass += weight;
+          if (k == last_) here.moment += weight * (load(block.row(of_.values(), i) + at, lanes) - here.anchor);
         }
-        LogSum<T> total = LogSum<T>::at(part + at, rows_.padded);
-        total.merge(sum);
+        LogMean<T> total = LogMean<T>::at(part + at, rows_.padded);
+        total.merge(here);
         total.keep(part + at, rows_.padded);
       });
     });
@@ -98,10 +99,10 @@ template <class S, class T, bool quadratic> class BadmmForwardSet {
 
   void finish_columns(int64_t k) {
     for_columns<T>(rows_.width, [&](int64_t at, int lanes) {
-      LogSum<T> sum = LogSum<T>::at(partial_ + at, rows_.padded);
-      for (int64_t chunk = 1; chunk < rows_.chunks(); ++chunk) sum.merge(LogSum<T>::at(partial_ + chunk * part() + at, rows_.padded));
-      sum.keep(partial_ + at, rows_.padded);
-      const Vec<T> rest = log2<T>(sum.mass), r = k < last_ ? sum.most + rest : sum.most;
+      LogMean<T> all = LogMean<T>::at(partial_ + at, rows_.padded);
+      for (int64_t chunk = 1; chunk < rows_.chunks(); ++chunk) all.merge(LogMean<T>::at(partial_ + chunk * part() + at, rows_.padded));
+      all.keep(partial_ + at, rows_.padded);
+      const Vec<T> rest = log2<T>(all.sum.mass), r = k < last_ ? all.sum.most + rest : all.sum.most;
       store(of_.channels.at(of_.channels.r, k) + at, first<T>(lanes) ? r : Vec<T>{});
       store(of_step(of_.problem, rows_, out_.channel_log_sums, k) + at, r, lanes);
       // Weights of the output are taken from the two, one after the other: their sum would be rounded to the last place of the larger.
@@ -120,13 +121,13 @@ template <class S, class T, bool quadratic> class BadmmForwardSet {
       row_maxima(block.count, rows_.width, most, [&](int i, int64_t at, int lanes) {
         const int64_t place = i * rows_.padded + at;
         const Vec<T> x = of_.score(block, i, at, lanes), m = of_.m(state, step, place, x, load(a + at), b[i]);
-        const Vec<T> p = quadratic ? exp2_capped<T>(m - step.dual * load(state.z + place) - load(r + at)) * load(mu + at) : Vec<T>{};
+        const Vec<T> p = quadratic ? exp2_down<T>(m - step.dual * load(state.z + place) - load(r + at)) * load(mu + at) : Vec<T>{};
         const Vec<T> y = of_.kernel(step, m, x, p, load(next + at), b[i]);
         store(tile + place, y);
         return y;
       });
       panel_sums<T, 1>(block.count, rows_.padded, mass, [&](Vec<T> (&total)[1][kPanel<T>], int row, int64_t at) {
-        for (int r = 0; r < kPanel<T>; ++r) total[0][r] += exp2_capped<T>(load(tile + (row + r) * rows_.padded + at) - most[row + r]);
+        for (int r = 0; r < kPanel<T>; ++r) total[0][r] += exp2_down<T>(load(tile + (row + r) * rows_.padded + at) - most[row + r]);
       });
       add_mass(block, nodes, k, most, mass[0], part);
     });
@@ -142,7 +143,7 @@ template <class S, class T, bool quadratic> class BadmmForwardSet {
       const Vec<T> c = load(most.value + i) + log2<T>(load(mass.value + i)), share = Recursion::node_share(of_.coefficient[k], c, load(nodes.log_q0 + i) - c);
       const auto there = first<T>(block.count - i);
       store(most.value + i, c);
-      total.merge({there ? share : splat(kNever<T>), there ? splat(T(1)) : Vec<T>{}, Vec<T>{}});
+      total.merge({there ? share : splat(kNever<T>), there ? splat(T(1)) : Vec<T>{}});
     }
     total.keep(part, rows_.padded);
     for (int i = 0; i < block.count; ++i) sums[block.node(i)] = most[i];
@@ -151,8 +152,8 @@ template <class S, class T, bool quadratic> class BadmmForwardSet {
   // The mean of one node is that node, to the last bit.
   void pool() {
     for_columns<T>(rows_.width, [&](int64_t at, int lanes) {
-      const LogSum<T> sum = LogSum<T>::at(partial_ + at, rows_.padded);
-      store(rows_.of_set(out_.pooled) + at, rows_.count == 1 ? load(rows_.row(of_.values(), 0) + at, lanes) : sum.moment / sum.mass, lanes);
+      const LogMean<T> all = LogMean<T>::at(partial_ + at, rows_.padded);
+      store(rows_.of_set(out_.pooled) + at, rows_.count == 1 ? load(rows_.row(of_.values(), 0) + at, lanes) : all.mean(), lanes);
     });
   }
 

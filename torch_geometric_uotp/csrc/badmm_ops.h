@@ -10,7 +10,7 @@ template <class T> struct BadmmTables : Tables<T> {
   Table<T> rho;
   BadmmTables(const Arguments& a, const Tensor& rho) : Tables<T>(a), rho(a.table<T>(rho, Kind::penalty)) {}
   template <class S> Badmm<S, T> badmm(const Arguments& a, bool quadratic) const {
-    return {a.batch<S, T>(), this->t.view(), this->r_p.view(), this->r_q.view(), rho.view(), quadratic};
+    return {a.batch<S, T>(this->presence), this->t.view(), this->r_p.view(), this->r_q.view(), rho.view(), quadratic};
   }
 };
 
@@ -26,6 +26,7 @@ inline std::tuple<Tensor, Tensor, Tensor, Tensor> badmm_forward(
     using S = decltype(stored);
     using T = decltype(computed);
     const BadmmTables<T> of(arguments, rho);
+    if (of.presence.ptr()) fill_with_zeros(node_log_sums);
     const BadmmForward<S, T> out{data<T>(pooled), data<T>(channel_log_sums), data<T>(node_log_sums), data<T>(masses)};
     table.badmm_forward(of.template badmm<S>(arguments, quadratic), out, torch_threads());
   });
@@ -49,6 +50,7 @@ inline std::tuple<Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor
     using S = decltype(stored);
     using T = decltype(computed);
     const BadmmTables<T> of(arguments, rho);
+    d.clear_left_out(of.presence);
     Adjoint<T> of_t(of.t), of_r_p(of.r_p), of_r_q(of.r_q), of_rho(of.rho);
     const BadmmBackward<S, T> io{{data<T>(pooled), data<T>(channel_log_sums), data<T>(node_log_sums), data<T>(masses)}, data<T>(grad), data<S>(d.x),
                                  d.of_values<S>(), of_t.each(), of_r_p.each(), of_r_q.each(), of_rho.each(), d.of_log_p0<T>(), d.of_log_q0<T>()};

@@ -19,38 +19,44 @@
 namespace uotp {
 namespace UOTP_ISA {
 
-// A logarithm that stands for nothing beside any other, and can be added up.
-template <class T> constexpr T kNever = T(-1e30);
-
-// 2^y for y up to 0; where that is no normal number, the smallest of them or less.
-template <class T> UOTP_INLINE Vec<T> exp2_capped(Vec<T> y) {
-#if defined(__AVX512F__)
-  // As exp2_bounded; the last instruction takes any exponent, and NaN.
-  if constexpr (sizeof(T) == 4) {
-    const __m512 whole = _mm512_maskz_roundscale_ps(-1, (__m512)y, 0);
-    return (Vec<T>)_mm512_maskz_scalef_ps(-1, (__m512)polynomial(Format<T>::exp2, y - (Vec<T>)whole), whole);
-  } else {
-    const __m512d whole = _mm512_maskz_roundscale_pd(-1, (__m512d)y, 0);
-    return (Vec<T>)_mm512_maskz_scalef_pd(-1, (__m512d)polynomial(Format<T>::exp2, y - (Vec<T>)whole), whole);
-  }
-#else
-  const Vec<T> value = exp2_bounded<T>(maximum<T>(splat(T(1 - Format<T>::bias)), y));
-  return y == y ? value : y;
-#endif
-}
+// A logarithm that stands for nothing beside any other, and can be subtracted from each: a quarter of the lowest number.
+template <class T> constexpr T kNever = -Format<T>::largest / 4;
 
 template <class T> UOTP_INLINE Vec<T> log2(Vec<T> x) { return log<T>(x) * Format<T>::log2e; }
 
-// A running log-sum-exp2 and, weighted alike, the sum of values.
+// A running log-sum-exp2.
 template <class T> struct LogSum {
-  Vec<T> most = splat(kNever<T>), mass{}, moment{};
+  Vec<T> most = splat(kNever<T>), mass{};
 
-  void merge(const LogSum& other) {
-    const Vec<T> next = maximum<T>(most, other.most), mine = exp2_capped<T>(most - next), theirs = exp2_capped<T>(other.most - next);
-    mass = mass * mine + other.mass * theirs, moment = moment * mine + other.moment * theirs, most = next;
+  // The factors of what was summed up here and in the other.
+  struct Factors { Vec<T> mine, theirs; };
+  Factors merge(const LogSum& other) {
+    const Vec<T> next = maximum<T>(most, other.most);
+    const Factors factors{exp2_down<T>(most - next), exp2_down<T>(other.most - next)};
+    mass = mass * factors.mine + other.mass * factors.theirs, most = next;
+    return factors;
   }
-  void keep(T* part, int64_t stride) const { store(part, most), store(part + stride, mass), store(part + 2 * stride, moment); }
-  static LogSum at(const T* part, int64_t stride) { return {load(part), load(part + stride), load(part + 2 * stride)}; }
+  void keep(T* part, int64_t stride) const { store(part, most), store(part + stride, mass); }
+  static LogSum at(const T* part, int64_t stride) { return {load(part), load(part + stride)}; }
+};
+
+// The same and, weighted alike, the mean of values, as that of offsets from an anchor: the value of the node with the largest weight.
+template <class T> struct LogMean {
+  static constexpr int64_t numbers = 4;
+  LogSum<T> sum;
+  Vec<T> moment{}, anchor{};
+
+  void merge(const LogMean& other) {
+    const Vec<T> chosen = other.sum.most > sum.most ? other.anchor : anchor;
+    const Vec<T> mine = moment + sum.mass * (anchor - chosen), theirs = other.moment + other.sum.mass * (other.anchor - chosen);
+    const auto factors = sum.merge(other.sum);
+    moment = mine * factors.mine + theirs * factors.theirs, anchor = chosen;
+  }
+  void keep(T* part, int64_t stride) const {
+    sum.keep(part, stride), store(part + 2 * stride, moment), store(part + 3 * stride, anchor);
+  }
+  static LogMean at(const T* part, int64_t stride) { return {LogSum<T>::at(part, stride), load(part + 2 * stride), load(part + 3 * stride)}; }
+  Vec<T> mean() const { return anchor + moment / sum.mass; }
 };
 
 // The coefficients of a step, and what they are used as.
@@ -124,12 +130,12 @@ template <class S, class T, bool quadratic> class BadmmRecursion {
     const T* r = channels.at(channels.r, k);
     LogSum<T> total;
     const auto share = [&](int64_t at) { return load(r + at) + step.s_p * (load(channels.log_p0 + at) - load(r + at)); };
-    for_columns<T>(rows.width, [&](int64_t at, int lanes) { total.merge({first<T>(lanes) ? share(at) : splat(kNever<T>), splat(T(1)), Vec<T>{}}); });
+    for_columns<T>(rows.width, [&](int64_t at, int lanes) { total.merge({first<T>(lanes) ? share(at) : splat(kNever<T>), splat(T(1))}); });
     const T mass = whole(total);
     for_columns<T>(rows.width, [&](int64_t at, int lanes) {
       const Vec<T> u = first<T>(lanes) ? step.s_p * (load(channels.log_p0 + at) - load(r + at)) - mass : splat(kNever<T>);
       store(channels.at(channels.u, k) + at, u);
-      store(channels.at(channels.mu, k) + at, first<T>(lanes) ? exp2_capped<T>(share(at) - mass) : Vec<T>{});
+      store(channels.at(channels.mu, k) + at, first<T>(lanes) ? exp2_down<T>(share(at) - mass) : Vec<T>{});
       store(channels.at(channels.a, k + 1) + at, step.theta * (load(channels.at(channels.a, k) + at) + u));
     });
   }
@@ -153,7 +159,7 @@ template <class S, class T, bool quadratic> class BadmmRecursion {
     for (int i = 0; i < block.count; ++i) of.at(of.c, k)[i] = sums[block.node(i)];
     for (int i = 0; i < block.count; i += W<T>) {
       const Vec<T> c = load(of.at(of.c, k) + i), slack = load(of.log_q0 + i) - c, v = step.s_q * slack - masses[k];
-      store(of.at(of.v, k) + i, v), store(of.at(of.eta, k) + i, exp2_capped<T>(node_share(step, c, slack) - masses[k]));
+      store(of.at(of.v, k) + i, v), store(of.at(of.eta, k) + i, exp2_down<T>(node_share(step, c, slack) - masses[k]));
       store(of.at(of.b, k + 1) + i, step.theta * load(of.at(of.b, k) + i) + v);
     }
   }
@@ -172,7 +178,7 @@ template <class S, class T, bool quadratic> class BadmmRecursion {
       };
     });
   }
-  Vec<T> prior_less_mass(Vec<T> log_s) const { return log_s - coefficient[0].dual * exp2_capped<T>(log_s); }
+  Vec<T> prior_less_mass(Vec<T> log_s) const { return log_s - coefficient[0].dual * exp2_down<T>(log_s); }
 
   // (2) to (4), and (1) of the next step; pi and omega are stored for who asks.
   template <bool weights> UOTP_FLATTEN void advance(const Block<S, T>& block, int64_t k, const BadmmState<T>& state, T* pi_tile, T* omega_tile) const {
@@ -184,8 +190,8 @@ template <class S, class T, bool quadratic> class BadmmRecursion {
       const Vec<T> a = load(channels.at(channels.a, k) + at), next_a = load(this->next(k) + at);
       return [&, at, lanes, r, mu, a, next_a](int i, int64_t place) {
         const Vec<T> x = score(block, i, at, lanes), z = load(state.z + place), m = this->m(state, step, place, x, a, b[i]);
-        const Vec<T> pi = exp2_capped<T>(m - step.dual * z - r), p = pi * mu;
-        const Vec<T> y = kernel(step, m, x, p, next_a, b[i]), omega = exp2_capped<T>(y - c[i]), s = omega * eta[i];
+        const Vec<T> pi = exp2_down<T>(m - step.dual * z - r), p = pi * mu;
+        const Vec<T> y = kernel(step, m, x, p, next_a, b[i]), omega = exp2_down<T>(y - c[i]), s = omega * eta[i];
         store(state.z + place, z + step.rho * (p - s));
         if (quadratic) store(state.m + place, y + v[i] + (next.score * x - next.dual * s));
         if (weights) store(pi_tile + place, pi), store(omega_tile + place, lanes == W<T> ? omega : first<T>(lanes) ? omega : Vec<T>{});
@@ -217,15 +223,21 @@ template <class S, class T, bool quadratic> class BadmmRecursion {
   // What a vector of log-sums amounts to.
   static T whole(const LogSum<T>& lanes) {
     const T most = largest<T>(lanes.most);
-    return most + log2<T>(splat(sum<T>(lanes.mass * exp2_capped<T>(lanes.most - most))))[0];
+    return most + log2<T>(splat(sum<T>(lanes.mass * exp2_down<T>(lanes.most - most))))[0];
   }
 
   const S* values() const { return problem.batch.values ? problem.batch.values : problem.batch.scores; }
 
-  // What all scores of the likeliest node exceed 0 by: no output sees a constant, but the exponents' last places do.
+  // What all scores of a node exceed 0 by: no output sees a constant, but the exponents' last places do. Of the likeliest node or, under a
+  // uniform prior, the median of three: what is far from the other nodes would cost them their places.
   T offset() const {
+    if (problem.batch.log_q0 || !rows.count) return rows.count ? offset_of(likeliest) : T(0);
+    const T a = offset_of(0), b = offset_of(rows.count / 2), c = offset_of(rows.count - 1), low = smaller(a, b), high = larger(a, b);
+    return larger(low, smaller(high, c));
+  }
+  T offset_of(int64_t n) const {
     Extremes<T> seen;
-    seen.see(Block<S, T>(rows, likeliest, likeliest + 1), problem.batch.scores);
+    seen.see(Block<S, T>(rows, n, n + 1), problem.batch.scores);
     const T low = seen.lowest(), high = seen.highest();
     return !seen.finite() ? T(0) : low > 0 ? low : high < 0 ? high : T(0);
   }

@@ -93,13 +93,6 @@ template <class S, class T> inline void node_prior(const Batch<S, T>& batch, con
   if (batch.log_q0)
     for (int i = 0; i < block.count; ++i) log_q0[i] = batch.log_q0[block.node(i)];
 }
-// (1): a node that its prior leaves nothing stays out whatever r_q is (priors.py).
-constexpr double kLowestLogPrior = -1e30;
-template <class T> UOTP_INLINE Vec<T> node_bias(T r_q, Vec<T> log_q0, Vec<T> log_sum) {
-  const Vec<T> lowest = splat(T(kLowestLogPrior));
-  return log_q0 <= lowest ? lowest : r_q * (log_q0 - log_sum);
-}
-template <class T> UOTP_INLINE T node_bias(T r_q, T log_q0, T log_sum) { return node_bias<T>(r_q, splat(log_q0), splat(log_sum))[0]; }
 // The node of a set that its prior likes best. Where slacks may be taken from any node's, its own costs them no places: a node that is all
 // but left out may have one of -1e9.
 template <class S, class T> inline int64_t likeliest(const Batch<S, T>& batch, const Rows<S, T>& rows) {
@@ -107,6 +100,20 @@ template <class S, class T> inline int64_t likeliest(const Batch<S, T>& batch, c
   const auto prior = [&](int64_t n) { return batch.log_q0[rows.node(n) * rows.heads() + rows.head]; };
   for (int64_t n = 1; batch.log_q0 && n < rows.count; ++n) best = prior(n) > prior(best) ? n : best;
   return best;
+}
+
+// What the values of each channel are averaged relative to: an average of offsets loses no places to what all have in common, and that of
+// equal values is their value. It is the likeliest node's value or, under a uniform prior, the median of three: no lone outlier.
+template <class S, class T> inline Vec<T> anchor(const Batch<S, T>& batch, const Rows<S, T>& rows, int64_t likeliest, int64_t column, int lanes) {
+  const S* values = batch.values ? batch.values : batch.scores;
+  const auto value = [&](int64_t n) { return load(rows.row(values, n) + column, lanes); };
+  Vec<T> chosen = value(likeliest);
+  if (!batch.log_q0) {
+    const Vec<T> a = value(0), b = value(rows.count / 2), c = value(rows.count - 1);
+    chosen = maximum<T>(minimum<T>(a, b), minimum<T>(maximum<T>(a, b), c));
+  }
+  const auto finite = chosen - chosen == Vec<T>{};
+  return finite ? chosen : Vec<T>{};
 }
 template <class S, class T> inline Vec<T> channel_prior(const Batch<S, T>& batch, const Rows<S, T>& rows, int64_t column, int lanes) {
   return batch.log_p0 ? load(batch.log_p0 + rows.head * rows.width + column, lanes) : splat(rows.uniform_p0);

@@ -1,8 +1,17 @@
-// Exponential and logarithm of a machine vector, within 2 units in the last place.
+// Exponentials and logarithm of a machine vector, within 2 units in the last place.
+//
+// What each gives at the extremes is the same on every instruction set (tests/native/test_exp_log.py):
+//
+//              -infinity  below the normals      0 and denormals         +infinity  NaN
+//   exp        0          rounded to denormals   1                       +infinity  NaN
+//   log        NaN        NaN (below 0)          -infinity, its log      +infinity  NaN
+//   exp2_down  0          0                      1                       -          NaN     for arguments up to 1
+//   exp2_bounded is for arguments whose result is a normal number, and gives any number beyond.
 //
 // Polynomials: minimax in the relative error (Remez), 2^r on [-1/2, 1/2] and (log m - 2 s) / s^3 in s^2 with
 // s = (m - 1) / (m + 1) and m in [sqrt(1/2), sqrt(2)].
 #pragma once
+#include "avx512.h"
 #include "vec.h"
 
 namespace uotp {
@@ -13,7 +22,7 @@ template <class T> struct Format;
 template <> struct Format<float> {
   static constexpr int mantissa = 23, bias = 127;
   static constexpr float shifter = 0x1.8p23f, log2e = 0x1.715476p0f, ln2_high = 0x1.62e4p-1f, ln2_low = 0x1.7f7d1cp-20f;
-  static constexpr float infinity = __builtin_inff(), smallest_normal = 0x1p-126f;
+  static constexpr float infinity = __builtin_inff(), smallest_normal = 0x1p-126f, largest = 0x1.fffffep127f;
   static constexpr float exp2[] = {1.0000000005540969739f, 0.69314720573688924727f, 0.24022646891266945521f, 0.055503287773925754677f,
                                    0.0096184888817394558112f, 0.0013399931136418935676f, 0.00015345832656188889723f};
   static constexpr float log[] = {0.66666666554081387921f, 0.40000122095630364388f, 0.2855079757903601577f, 0.23330994273929333146f};
@@ -26,7 +35,7 @@ template <> struct Format<float> {
 template <> struct Format<double> {
   static constexpr int mantissa = 52, bias = 1023;
   static constexpr double shifter = 0x1.8p52, log2e = 0x1.71547652b82fep0, ln2_high = 0x1.62e42fefa3800p-1, ln2_low = 0x1.ef35793c76730p-45;
-  static constexpr double infinity = __builtin_inf(), smallest_normal = 0x1p-1022;
+  static constexpr double infinity = __builtin_inf(), smallest_normal = 0x1p-1022, largest = 0x1.fffffffffffffp1023;
   static constexpr double exp2[] = {0.9999999999999999971, 0.69314718055994533047, 0.24022650695910156198, 0.055504108664819920829,
                                     0.0096181291075883375878, 0.0013333558146790119134, 0.00015403530462511438904, 0.000015252733489787996875,
                                     1.321543309117148398e-6, 1.0178198108777556482e-7, 7.0741053598010983954e-9, 4.4352692144885519186e-10};
@@ -53,13 +62,24 @@ template <class T> UOTP_INLINE Vec<T> exp2_bounded(Vec<T> y) {
 
 // value * 2^n, rounded to denormal numbers too. Two factors: one alone would not reach from the largest number to 0.
 template <class T> UOTP_INLINE Vec<T> times_power_of_two(Vec<T> value, Vec<T> n) {
-#if defined(__AVX512F__)
-  if constexpr (sizeof(T) == 4) return (Vec<T>)_mm512_maskz_scalef_ps(-1, (__m512)value, (__m512)n);
-  else return (Vec<T>)_mm512_maskz_scalef_pd(-1, (__m512d)value, (__m512d)n);
+#if defined(UOTP_AVX512)
+  return scale(value, n);
 #else
   using F = Format<T>;
   const WrappingBits<T> sum = bit_cast<WrappingBits<T>>(n + (F::shifter + 2 * F::bias)) - bit_cast<WrappingBits<T>>(splat(F::shifter)), half = sum >> 1;
   return value * bit_cast<Vec<T>>(half << F::mantissa) * bit_cast<Vec<T>>((sum - half) << F::mantissa);
+#endif
+}
+
+// 2^y for y up to 1; exactly 0 where that is no normal number, -infinity included.
+template <class T> UOTP_INLINE Vec<T> exp2_down(Vec<T> y) {
+  const Vec<T> least = splat(T(1 - Format<T>::bias));
+#if defined(UOTP_AVX512)
+  // As exp2_bounded, but that the last instruction takes NaN, which is not below the least.
+  const Vec<T> whole = nearest_whole(y);
+  return scale_from(y, least, polynomial(Format<T>::exp2, y - whole), whole);
+#else
+  return y >= least ? exp2_bounded<T>(y) : maximum<T>(Vec<T>{}, y);  // the second of the two for NaN
 #endif
 }
 

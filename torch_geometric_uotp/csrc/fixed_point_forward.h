@@ -166,7 +166,7 @@ template <class T> class FixedPointForwardSet {
     const int64_t at = rows_.set * rows_.heads() + rows_.head;
     out_.solved[at] = solved, out_.steps[at] = steps_;
     for (int64_t n = 0; n < rows_.count; ++n) out_.bias[rows_.node(n) * rows_.heads() + rows_.head] = set_.b[n];
-    set_.weigh([&](int64_t at, int lanes, const LogColumns<T>& sum) { store(rows_.of_set(out_.pooled) + at, sum.moment / sum.mass, lanes); });
+    set_.weigh([&](int64_t at, int lanes, const LogColumns<T>& sum) { store(rows_.of_set(out_.pooled) + at, sum.mean(), lanes); });
   }
 
   const FixedPoint<T>& problem_;

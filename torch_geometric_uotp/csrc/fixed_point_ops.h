@@ -7,7 +7,7 @@
 namespace uotp {
 
 inline FixedPoint<double> fixed_point(const Arguments& a, const Tables<double>& of, double tol, int64_t max_steps) {
-  return {a.batch<double, double>(), of.t.view(), of.r_p.view(), of.r_q.view(), tol, max_steps};
+  return {a.batch<double, double>(of.presence), of.t.view(), of.r_p.view(), of.r_q.view(), tol, max_steps};
 }
 
 inline void check_fixed_point(const Arguments& arguments, double tol, int64_t max_steps) {
@@ -25,6 +25,7 @@ inline std::tuple<Tensor, Tensor, Tensor, Tensor> fixed_point_forward(
   Tensor pooled = arguments.empty({sets, heads, width}), bias = arguments.empty({x.size(0), heads});
   Tensor solved = allocate({sets, heads}, ScalarType::Bool), steps = allocate({sets, heads}, ScalarType::Long);
   const Tables<double> tables(arguments);
+  if (tables.presence.ptr()) fill_with_zeros(bias);
   const FixedPointForward<double> out{data<double>(pooled), data<double>(bias), data<bool>(solved), data<int64_t>(steps)};
   kernels().fixed_point.forward(fixed_point(arguments, tables, tol, max_steps), out, torch_threads());
   return {pooled, bias, solved, steps};
@@ -40,6 +41,7 @@ inline std::tuple<Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor> fixed_
   arguments.check_computed(bias, "bias", {x.size(0), heads});
   Gradients d(arguments);
   const Tables<double> tables(arguments);
+  d.clear_left_out(tables.presence);
   Adjoint<double> of_t(tables.t), of_r_p(tables.r_p), of_r_q(tables.r_q);
   const FixedPointBackward<double> io{data<double>(pooled), data<double>(bias), data<double>(grad), data<double>(d.x), d.of_values<double>(),
                                       of_t.each(), of_r_p.each(), of_r_q.each(), d.of_log_p0<double>(), d.of_log_q0<double>()};

@@ -91,11 +91,9 @@ template <class T> class FixedPointSet {
       for_blocks(rows_, begin, end, [&](const Block<T, T>& block) {
         for_columns<T>(rows_.width, [&](int64_t at, int lanes) {
           LogColumns<T> here = LogColumns<T>::none(), sum = LogColumns<T>::at(column + at, padded);
-          for (int i = 0; i < block.count; ++i) here.most = maximum<T>(here.most, exponent(block, i, at, lanes, b[block.first + i]));
-          for (int i = 0; i < block.count; ++i) {
-            const Vec<T> weight = exp<T>(exponent(block, i, at, lanes, b[block.first + i]) - offset<T>(here.most));
-            here.mass += weight, here.moment += weight * load(block.row(values, i) + at, lanes);
-          }
+          const auto value = [&](int i) { return load(block.row(values, i) + at, lanes); };
+          for (int i = 0; i < block.count; ++i) here.see(exponent(block, i, at, lanes, b[block.first + i]), value(i));
+          for (int i = 0; i < block.count; ++i) here.add(exponent(block, i, at, lanes, b[block.first + i]), value(i));
           sum.merge(here);
           sum.keep(column + at, padded);
         });
@@ -170,7 +168,7 @@ template <class T> class FixedPointSet {
   T *log_sum, *b, *q;      // L, b and q of nodes
 
  private:
-  int64_t part() const { return 3 * rows_.padded; }
+  int64_t part() const { return LogColumns<T>::numbers * rows_.padded; }
 
   T* tile(const Block<T, T>& block) const { return held_ ? held_ + block.first * rows_.padded : block_scratch().template at_least<T>(kRows * rows_.padded); }
 
@@ -201,7 +199,7 @@ template <class T> class FixedPointSet {
     node_prior(batch_, block, log_q0);
     for (int i = 0; i < block.count; ++i) {
       const int64_t n = block.first + i;
-      if (!recalled) b[n] = node_bias(weights_.r_q, log_q0[i], log_sum[n]);
+      if (!recalled) b[n] = weights_.r_q * (log_q0[i] - log_sum[n]);
       q[n] = b[n] + log_sum[n];  // its logarithm, until finish_masses
     }
   }

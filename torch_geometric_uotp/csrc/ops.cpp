@@ -12,7 +12,7 @@ namespace uotp {
 namespace {
 
 template <class S, class T> Sinkhorn<S, T> sinkhorn(const Arguments& a, const Tables<T>& of) {
-  return {a.batch<S, T>(), of.t.view(), of.r_p.view(), of.r_q.view(), a.t.size(0) == 1};
+  return {a.batch<S, T>(of.presence), of.t.view(), of.r_p.view(), of.r_q.view(), a.t.size(0) == 1};
 }
 
 std::tuple<Tensor, Tensor, Tensor, Tensor> sinkhorn_forward(
@@ -27,6 +27,7 @@ std::tuple<Tensor, Tensor, Tensor, Tensor> sinkhorn_forward(
     using S = decltype(stored);
     using T = decltype(computed);
     const Tables<T> of(arguments);
+    if (of.presence.ptr()) fill_with_zeros(bias);
     const SinkhornForward<S, T> out{data<T>(pooled), data<T>(log_sums), data<T>(bias), data<T>(centre)};
     table.sinkhorn_forward(sinkhorn<S>(arguments, of), out, torch_threads());
   });
@@ -47,6 +48,7 @@ std::tuple<Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor> sinkhorn_back
     using S = decltype(stored);
     using T = decltype(computed);
     const Tables<T> of(arguments);
+    d.clear_left_out(of.presence);
     Adjoint<T> of_t(of.t), of_r_p(of.r_p), of_r_q(of.r_q);
     const SinkhornBackward<S, T> io{data<T>(pooled), data<T>(log_sums), data<T>(centre), data<T>(grad), data<S>(d.x), d.of_values<S>(),
                                     of_t.each(), of_r_p.each(), of_r_q.each(), d.of_log_p0<T>(), d.of_log_q0<T>()};
@@ -57,10 +59,13 @@ std::tuple<Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor> sinkhorn_back
   return {d.x, d.values, d.t, d.r_p, d.r_q, d.log_p0, d.log_q0};
 }
 
+constexpr int64_t kMostSets = int64_t(1) << 48;
+
 // The layout of nodes in any order: ptr, and order, the node at each place of the batch sorted by set (stable).
 std::tuple<Tensor, Tensor> layout(const Tensor& index, int64_t num_sets) {
   check_tensor(index, "index", ScalarType::Long);
   const int64_t nodes = index.numel();
+  STD_TORCH_CHECK(num_sets >= 0 && num_sets < kMostSets, "num_sets must lie in [0, ", kMostSets, ") (got ", num_sets, ")");
   const auto* set = static_cast<const int64_t*>(index.const_data_ptr());
   Tensor ptr = allocate({num_sets + 1}, ScalarType::Long), order = allocate({nodes}, ScalarType::Long);
   int64_t *start = data<int64_t>(ptr), *place = data<int64_t>(order);
@@ -76,6 +81,8 @@ std::tuple<Tensor, Tensor> layout(const Tensor& index, int64_t num_sets) {
 }
 
 std::string instruction_set() { return kernels().name; }
+bool switch_instruction_set(std::string name) { return use_instruction_set(name); }
+std::string switch_kernels(std::string library) { return use_kernels_of(library); }
 std::string sources() { return UOTP_SOURCES; }
 
 }  // namespace
@@ -103,6 +110,9 @@ STABLE_TORCH_LIBRARY(uotp, library) {
       "Tensor? log_q0, float tol, int max_steps, Tensor pooled, Tensor bias) -> (Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor)");
   library.def("layout(Tensor index, SymInt num_sets) -> (Tensor, Tensor)");
   library.def("instruction_set() -> str");
+  library.def("instruction_sets() -> str");
+  library.def("use_instruction_set(str name) -> bool");
+  library.def("use_kernels_of(str library) -> str");
   library.def("sources() -> str");
 }
 
@@ -118,5 +128,8 @@ STABLE_TORCH_LIBRARY_IMPL(uotp, CPU, library) {
 
 STABLE_TORCH_LIBRARY_IMPL(uotp, CompositeExplicitAutograd, library) {
   library.impl("instruction_set", TORCH_BOX(&uotp::instruction_set));
+  library.impl("instruction_sets", TORCH_BOX(&uotp::instruction_sets));
+  library.impl("use_instruction_set", TORCH_BOX(&uotp::switch_instruction_set));
+  library.impl("use_kernels_of", TORCH_BOX(&uotp::switch_kernels));
   library.impl("sources", TORCH_BOX(&uotp::sources));
 }

@@ -21,7 +21,10 @@ template <class S, class T> struct Batch {
   const int64_t* order;   // [N], the node at each place of the sorted batch; null: sorted already
   int64_t sets, heads, width, steps;
   const T* log_p0;        // [heads, width]; null: uniform
-  const T* log_q0;        // [N, heads]; null: uniform
+  const T* log_q0;        // [N, heads]; null: uniform. A node of log prior -infinity is left out: see below.
+  // Where nodes are left out, the places of the others: those of set g and head h lie in present_order[h][present_ptr[h][g] ...].
+  const int64_t* present_ptr = nullptr;    // [heads, G + 1]
+  const int64_t* present_order = nullptr;  // [heads, N]
 };
 
 template <class S, class T> struct Sinkhorn {

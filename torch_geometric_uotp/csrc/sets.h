@@ -71,16 +71,20 @@ template <class T> class Carver {
   int64_t used_;
 };
 
-// The rows of one set and head.
+// The rows of one set and head: nodes that are left out are none of them.
 template <class S, class T> struct Rows {
   int64_t set, head, begin, count, width, padded, stride, nodes, ahead;
   const int64_t* order;
   T uniform_p0, uniform_q0;  // logarithms of the uniform priors
 
   Rows(const Batch<S, T>& batch, int64_t set, int64_t head)
-      : set(set), head(head), begin(batch.ptr[set]), count(batch.ptr[set + 1] - begin), width(batch.width),
-        padded(round_up(width, W<T>)), stride(batch.heads * width), nodes(batch.ptr[batch.sets]),
-        ahead(1 + kAhead / (stride * int64_t(sizeof(S)))), order(batch.order),
+      : Rows(batch, set, head, batch.present_ptr ? batch.present_ptr + head * (batch.sets + 1) : batch.ptr,
+             batch.present_ptr ? batch.present_order + head * batch.ptr[batch.sets] : batch.order) {}
+
+  Rows(const Batch<S, T>& batch, int64_t set, int64_t head, const int64_t* ptr, const int64_t* order)
+      : set(set), head(head), begin(ptr[set]), count(ptr[set + 1] - begin), width(batch.width),
+        padded(round_up(width, W<T>)), stride(batch.heads * width), nodes(ptr[batch.sets]),
+        ahead(1 + kAhead / (stride * int64_t(sizeof(S)))), order(order),
         uniform_p0(-T(__builtin_log(double(width)))), uniform_q0(-T(__builtin_log(double(count)))) {}
 
   int64_t node(int64_t n) const { return order ? order[begin + n] : begin + n; }
@@ -130,7 +134,11 @@ template <class S, class T, class F> inline void for_sets(const Batch<S, T>& bat
     int64_t* wide_sets;  // in their order: fewer than 4 x pieces
     int64_t wide_count, wide_nodes;
 
-    bool is_wide(const Rows<S, T>& rows) const { return rows.count > wide && rows.chunks() > 1; }
+    // The same for all heads of a set, of which each may leave out other nodes.
+    bool is_wide(int64_t set) const {
+      const int64_t count = batch.ptr[set + 1] - batch.ptr[set];
+      return count > wide && count > Rows<S, T>(batch, set, 0).chunk();
+    }
 
     int64_t dealt_nodes_before(int64_t set) const {
       int64_t before = batch.ptr[set];
@@ -152,23 +160,18 @@ template <class S, class T, class F> inline void for_sets(const Batch<S, T>& bat
       const Task& task = *static_cast<Task*>(context);
       const int64_t last = end == task.pieces ? task.batch.sets : task.first_set(end);
       for (int64_t set = task.first_set(begin); set < last; ++set)
-        for (int64_t head = 0; head < task.batch.heads; ++head) {
-          const Rows<S, T> rows(task.batch, set, head);
-          if (!task.is_wide(rows)) task.f(rows, nullptr);
-        }
+        for (int64_t head = 0; head < task.batch.heads && !task.is_wide(set); ++head) task.f(Rows<S, T>(task.batch, set, head), nullptr);
       set_scratch().trim(), block_scratch().trim();
     }
   };
   const int64_t nodes = batch.ptr[batch.sets], work = nodes * batch.heads * round_up(batch.width, W<T>);
   const int64_t pieces = larger(1, smaller(parallel.threads, work / (kChunk / 4)));
   Task task{batch, f, nodes, pieces, pieces > 1 ? nodes / (4 * pieces) : nodes, wide_scratch().template at_least<int64_t>(4 * pieces), 0, 0};
-  for (int64_t set = 0; set < batch.sets; ++set)
-    for (int64_t head = 0; head < batch.heads; ++head) {
-      const Rows<S, T> rows(batch, set, head);
-      if (!task.is_wide(rows)) break;
-      if (!head) task.wide_sets[task.wide_count++] = set, task.wide_nodes += rows.count;
-      f(rows, &parallel);
-    }
+  for (int64_t set = 0; set < batch.sets; ++set) {
+    if (!task.is_wide(set)) continue;
+    task.wide_sets[task.wide_count++] = set, task.wide_nodes += batch.ptr[set + 1] - batch.ptr[set];
+    for (int64_t head = 0; head < batch.heads; ++head) f(Rows<S, T>(batch, set, head), &parallel);
+  }
   set_scratch().trim();
   if (pieces > 1) parallel.run(pieces, 1, Task::run, &task);
   else Task::run(&task, 0, 1);

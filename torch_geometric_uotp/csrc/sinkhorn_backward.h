@@ -122,7 +122,7 @@ template <class S, class T> class SinkhornBackwardSet {
     Vec<T> d_r_q{}, total{};
     for (int i = 0; i < block.count; i += W<T>) {
       const Vec<T> row_sum = load(row[0].value + i), prior = load(log_q0.value + i), log_sum = log<T>(row_sum), slack = prior - log_sum;
-      const Vec<T> beta = exp<T>(node_bias<T>(r_q, prior, log_sum)), d_b = weighted(beta, load(row[1].value + i));
+      const Vec<T> beta = exp<T>(r_q * slack), d_b = weighted(beta, load(row[1].value + i));
       const auto there = first<T>(block.count - i);
       d_r_q += there ? d_b * slack : Vec<T>{}, total += there ? d_b : Vec<T>{};
       store(slacks.value + i, slack), store(betas + i, beta), store(b_adjoint + i, there ? -r_q * d_b / row_sum : Vec<T>{}), store(row[1].value + i, d_b);

@@ -3,7 +3,7 @@
 //
 //   (1)  b_n = r_q (log q0_n - log sum_d E_nd alpha_d)
 //   (2)  a_d = r_p (log p0_d - log sum_n E_nd beta_n),  less its maximum, a constant that no output sees
-//   (3)  f_d = sum_n E_nd beta_n x_nd / sum_n E_nd beta_n
+//   (3)  f_d = m_d + sum_n E_nd beta_n (x_nd - m_d) / sum_n E_nd beta_n,  m_d an anchor (block.h)
 //
 // Exact as long as the exponents, and what multiplies with them, stay in range; solve() says false where they do not, and the log domain
 // takes over.
@@ -90,7 +90,7 @@ template <class S, class T> class SinkhornForwardSet {
     T* memory = nullptr;
     for (int pass = 0; pass < 2; ++pass) {
       Carver<T> carver(memory);
-      alpha_ = carver.take(rows.padded);
+      alpha_ = carver.take(rows.padded), anchor_ = carver.take(rows.padded);
       partial_ = carver.take(rows.chunks() * part());
       e_.held = carver.take(rows.held() ? round_up(rows.count, W<T>) * rows.padded : 0);
       if (!pass) memory = set_scratch().template at_least<T>(carver.used());
@@ -115,6 +115,8 @@ template <class S, class T> class SinkhornForwardSet {
 
   // The first step, which sees all scores on its way, from the middle of a few; where others are too far from it, from that of all.
   bool start() {
+    const int64_t best = likeliest(problem_.batch, rows_);
+    for_columns<T>(rows_.width, [&](int64_t at, int lanes) { store(anchor_ + at, anchor(problem_.batch, rows_, best, at, lanes)); });
     Extremes<T> few;
     few.see(Block<S, T>(rows_, 0, smaller(kFew, rows_.count)), problem_.batch.scores);
     e_.centre = few.middle();
@@ -166,7 +168,7 @@ template <class S, class T> class SinkhornForwardSet {
     const T r_q = problem_.r_q.at(step, rows_.set, rows_.head);
     Vec<T> lost{};
     for (int i = 0; i < block.count; i += W<T>) {
-      const Vec<T> b = node_bias<T>(r_q, load(log_q0.value + i), log<T>(load(row_sum[0].value + i)));
+      const Vec<T> b = r_q * (load(log_q0.value + i) - log<T>(load(row_sum[0].value + i)));
       store(bias.value + i, b), store(beta.value + i, exp<T>(b)), lost += unfit<T>(b);
     }
     add(column + 2 * rows_.padded, lost);
@@ -184,7 +186,7 @@ template <class S, class T> class SinkhornForwardSet {
       Vec<T> mass{}, moment{};
       for (int i = 0; i < block.count; ++i) {
         const Vec<T> weight = load(e + i * rows_.padded + at) * beta[i];
-        mass += weight, moment += weight * load(block.row(values, i) + at, lanes);
+        mass += weight, moment += weight * (load(block.row(values, i) + at, lanes) - load(anchor_ + at));
       }
       add(column + at, mass), add(column + rows_.padded + at, moment);
     });
@@ -205,7 +207,7 @@ template <class S, class T> class SinkhornForwardSet {
   void pool() {
     const S* values = problem_.batch.values ? problem_.batch.values : problem_.batch.scores;
     for_columns<T>(rows_.width, [&](int64_t at, int lanes) {
-      const Vec<T> mean = load(partial_ + rows_.padded + at) / load(partial_ + at);
+      const Vec<T> mean = load(anchor_ + at) + load(partial_ + rows_.padded + at) / load(partial_ + at);
       store(rows_.of_set(out_.pooled) + at, rows_.count == 1 ? load(rows_.row(values, 0) + at, lanes) : mean, lanes);
     });
   }
@@ -216,7 +218,7 @@ template <class S, class T> class SinkhornForwardSet {
   const Parallel* parallel_;
   Exponentials<S, T> e_;
   Extremes<T> seen_;
-  T *alpha_, *partial_;
+  T *alpha_, *anchor_, *partial_;
 };
 
 }  // namespace UOTP_ISA

@@ -50,31 +50,47 @@ template <class S, class T> struct LogNodes {
   void potentials(const Block<S, T>& block, PerNode<T>& b, PerNode<T>& slack, PerNode<T>& log_sums) const {
     node_prior(problem.batch, block, slack);
     for (int i = 0; i < block.count; ++i) {
-      log_sums[i] = log_sum(block, i), b[i] = node_bias(r_q, slack[i], log_sums[i]);
-      slack[i] -= log_sums[i];
+      log_sums[i] = log_sum(block, i);
+      slack[i] -= log_sums[i], b[i] = r_q * slack[i];
     }
   }
 };
 
-// A running log-sum-exp over nodes and, weighted alike, the mean of the values: three numbers a channel.
+// A running log-sum-exp over nodes and, weighted alike, the mean of the values: four numbers a channel. The mean is that of offsets from
+// an anchor, the value of the node with the largest weight: see `anchor` in block.h.
 template <class T> struct LogColumns {
-  Vec<T> most, mass, moment;
+  static constexpr int64_t numbers = 4;
+  Vec<T> most, mass, moment, anchor;
 
-  static LogColumns at(const T* part, int64_t padded) { return {load(part), load(part + padded), load(part + 2 * padded)}; }
-  void keep(T* part, int64_t padded) const { store(part, most), store(part + padded, mass), store(part + 2 * padded, moment); }
-  static LogColumns none() { return {splat(-Format<T>::infinity), Vec<T>{}, Vec<T>{}}; }
+  static LogColumns at(const T* part, int64_t padded) { return {load(part), load(part + padded), load(part + 2 * padded), load(part + 3 * padded)}; }
+  void keep(T* part, int64_t padded) const {
+    store(part, most), store(part + padded, mass), store(part + 2 * padded, moment), store(part + 3 * padded, anchor);
+  }
+  static LogColumns none() { return {splat(-Format<T>::infinity), Vec<T>{}, Vec<T>{}, Vec<T>{}}; }
+
+  // A node of the block whose sums are to be formed: all of them are seen before any is added.
+  UOTP_INLINE void see(Vec<T> exponent, Vec<T> value) {
+    anchor = exponent > most ? value : anchor, most = maximum<T>(most, exponent);
+  }
+  UOTP_INLINE void add(Vec<T> exponent, Vec<T> value) {
+    const Vec<T> weight = exp<T>(exponent - offset<T>(most));
+    mass += weight, moment += weight * (value - anchor);
+  }
 
   void merge(const LogColumns& other) {
     const Vec<T> next = offset<T>(maximum<T>(most, other.most)), mine = exp<T>(most - next), theirs = exp<T>(other.most - next);
-    mass = mass * mine + other.mass * theirs, moment = moment * mine + other.moment * theirs, most = maximum<T>(most, other.most);
+    const Vec<T> chosen = other.most > most ? other.anchor : anchor;
+    moment = (moment + mass * (anchor - chosen)) * mine + (other.moment + other.mass * (other.anchor - chosen)) * theirs;
+    mass = mass * mine + other.mass * theirs, most = maximum<T>(most, other.most), anchor = chosen;
   }
+  Vec<T> mean() const { return anchor + moment / mass; }
 };
 
 template <class S, class T> class SinkhornLogForwardSet {
  public:
   SinkhornLogForwardSet(const Sinkhorn<S, T>& problem, const SinkhornForward<S, T>& out, const Rows<S, T>& rows, const Parallel* parallel)
       : problem_(problem), out_(out), rows_(rows), parallel_(parallel) {
-    T* memory = set_scratch().template at_least<T>((1 + 3 * rows.chunks()) * rows.padded);
+    T* memory = set_scratch().template at_least<T>((1 + LogColumns<T>::numbers * rows.chunks()) * rows.padded);
     a_ = memory, partial_ = memory + rows.padded;
   }
 
@@ -85,12 +101,13 @@ template <class S, class T> class SinkhornLogForwardSet {
 
  private:
   T* log_sums(int64_t step) const { return rows_.of_set(out_.log_sums + step * problem_.batch.sets * rows_.stride); }
+  T* part_of(int64_t chunk) const { return partial_ + chunk * LogColumns<T>::numbers * rows_.padded; }
 
   void advance(int64_t step) {
     LogNodes<S, T> nodes(problem_, rows_, step, a_);
     nodes.set_channels(step ? log_sums(step - 1) : nullptr, step ? problem_.r_p.at(step - 1, rows_.set, rows_.head) : T(0));
     for_chunks(rows_, parallel_, [&](int64_t chunk, int64_t begin, int64_t end) {
-      T* part = partial_ + chunk * 3 * rows_.padded;
+      T* part = part_of(chunk);
       for (int64_t at = 0; at < rows_.padded; at += W<T>) LogColumns<T>::none().keep(part + at, rows_.padded);
       for_blocks(rows_, begin, end, [&](const Block<S, T>& block) { sweep(nodes, step, block, part); });
     });
@@ -105,11 +122,9 @@ template <class S, class T> class SinkhornLogForwardSet {
     const S* values = problem_.batch.values ? problem_.batch.values : problem_.batch.scores;
     for_columns<T>(rows_.width, [&](int64_t at, int lanes) {
       LogColumns<T> block_sum = LogColumns<T>::none(), sum = LogColumns<T>::at(part + at, rows_.padded);
-      for (int i = 0; i < block.count; ++i) block_sum.most = maximum<T>(block_sum.most, nodes.exponent(block, i, at, lanes, b[i]));
-      for (int i = 0; i < block.count; ++i) {
-        const Vec<T> weight = exp<T>(nodes.exponent(block, i, at, lanes, b[i]) - offset<T>(block_sum.most));
-        block_sum.mass += weight, block_sum.moment += weight * load(block.row(values, i) + at, lanes);
-      }
+      const auto value = [&](int i) { return load(block.row(values, i) + at, lanes); };
+      for (int i = 0; i < block.count; ++i) block_sum.see(nodes.exponent(block, i, at, lanes, b[i]), value(i));
+      for (int i = 0; i < block.count; ++i) block_sum.add(nodes.exponent(block, i, at, lanes, b[i]), value(i));
       sum.merge(block_sum);
       sum.keep(part + at, rows_.padded);
     });
@@ -119,9 +134,9 @@ template <class S, class T> class SinkhornLogForwardSet {
     const S* values = problem_.batch.values ? problem_.batch.values : problem_.batch.scores;
     for_columns<T>(rows_.width, [&](int64_t at, int lanes) {
       LogColumns<T> sum = LogColumns<T>::at(partial_ + at, rows_.padded);
-      for (int64_t chunk = 1; chunk < rows_.chunks(); ++chunk) sum.merge(LogColumns<T>::at(partial_ + chunk * 3 * rows_.padded + at, rows_.padded));
+      for (int64_t chunk = 1; chunk < rows_.chunks(); ++chunk) sum.merge(LogColumns<T>::at(part_of(chunk) + at, rows_.padded));
       store(log_sums(step) + at, sum.most + log<T>(sum.mass), lanes);
-      store(rows_.of_set(out_.pooled) + at, rows_.count == 1 ? load(rows_.row(values, 0) + at, lanes) : sum.moment / sum.mass, lanes);
+      store(rows_.of_set(out_.pooled) + at, rows_.count == 1 ? load(rows_.row(values, 0) + at, lanes) : sum.mean(), lanes);
     });
   }
 

@@ -18,10 +18,17 @@ struct Projection {
 
 enum class Kind { share, odds, penalty };
 
+// What all sets share gets a gradient from each: one that is no number counts for nothing, and none is so large that its square, which
+// optimisers keep, is infinite. Else a single set of huge or invalid features would spoil what all others learn (bounded.py).
+template <class T> T bounded(T grad) {
+  constexpr T most = sizeof(T) == 4 ? T(0x1p60) : T(0x1p500);
+  return grad != grad ? T(0) : grad > most ? most : grad < -most ? -most : grad;
+}
+
 template <class T> T sum_over_sets(const T* first, int64_t sets, int64_t stride) {
   double sum = 0;
-  for (int64_t set = 0; set < sets; ++set) sum += first[set * stride];
-  return T(sum);
+  for (int64_t set = 0; set < sets; ++set) sum += bounded(first[set * stride]);
+  return bounded(T(sum));
 }
 
 // A table [rows, heads], or [rows, sets, heads] where every set has its own.
@@ -43,7 +50,7 @@ template <class T> class Table {
     if (!gain_) return grad;
     const T u = given_[i] * gain_, rest = 1 - point(i);
     if ((u <= low_ && grad > 0) || (u >= high_ && grad < 0)) return 0;
-    return gain_ * (kind_ == Kind::share ? grad : grad / (rest * rest));
+    return bounded(gain_ * (kind_ == Kind::share ? grad : grad / (rest * rest)));
   }
 
   const int64_t rows, sets, heads;

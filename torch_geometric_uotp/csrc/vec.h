@@ -26,7 +26,12 @@ struct float16 { uint16_t bits; };
 
 namespace UOTP_ISA {
 
-#if defined(__AVX512F__)
+// AVX-512, or the same code with its few instructions lowered to lanes (avx512.h), so that machines without it can test it.
+#if defined(__AVX512F__) || defined(UOTP_LOWERED_AVX512)
+#define UOTP_AVX512 1
+#endif
+
+#if defined(UOTP_AVX512)
 constexpr int kBytes = 64;
 #define UOTP_X86(instruction) _mm512_##instruction
 #elif defined(__AVX2__)
@@ -67,7 +72,7 @@ template <class T> inline Vec<T> minimum(Vec<T> a, Vec<T> b) { return a < b ? a 
 template <class T> inline Vec<T> maximum(Vec<T> a, Vec<T> b) { return a > b ? a : b; }
 
 // The same, b for NaN included, in one instruction: GCC makes two or four of the selection.
-#if defined(__SSE2__)
+#if defined(__SSE2__) && !defined(UOTP_LOWERED_AVX512)
 template <> inline Vec<float> minimum<float>(Vec<float> a, Vec<float> b) { return (Vec<float>)UOTP_X86(min_ps)(a, b); }
 template <> inline Vec<float> maximum<float>(Vec<float> a, Vec<float> b) { return (Vec<float>)UOTP_X86(max_ps)(a, b); }
 template <> inline Vec<double> minimum<double>(Vec<double> a, Vec<double> b) { return (Vec<double>)UOTP_X86(min_pd)(a, b); }
@@ -98,13 +103,13 @@ template <class V, class S> inline void store_part(S* to, V vector, int count) {
   for (int lane = 0; lane < count; ++lane) to[lane] = vector[lane];
 }
 
-#if defined(__AVX512F__)
+#if defined(__AVX512F__) && !defined(UOTP_LOWERED_AVX512)
 inline __mmask16 first_bits(int count) { return __mmask16((1u << count) - 1); }
 template <> inline Vec<float> load_part(const float* from, int count) { return (Vec<float>)_mm512_maskz_loadu_ps(first_bits(count), from); }
 template <> inline Vec<double> load_part(const double* from, int count) { return (Vec<double>)_mm512_maskz_loadu_pd(__mmask8(first_bits(count)), from); }
 template <> inline void store_part(float* to, Vec<float> vector, int count) { _mm512_mask_storeu_ps(to, first_bits(count), (__m512)vector); }
 template <> inline void store_part(double* to, Vec<double> vector, int count) { _mm512_mask_storeu_pd(to, __mmask8(first_bits(count)), (__m512d)vector); }
-#elif defined(__AVX2__)
+#elif defined(__AVX2__) && !defined(UOTP_LOWERED_AVX512)
 template <> inline Vec<float> load_part(const float* from, int count) { return (Vec<float>)_mm256_maskload_ps(from, (__m256i)first<float>(count)); }
 template <> inline Vec<double> load_part(const double* from, int count) { return (Vec<double>)_mm256_maskload_pd(from, (__m256i)first<double>(count)); }
 template <> inline void store_part(float* to, Vec<float> vector, int count) { _mm256_maskstore_ps(to, (__m256i)first<float>(count), (__m256)vector); }

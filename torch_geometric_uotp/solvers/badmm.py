@@ -180,10 +180,12 @@ class BADMM(UnrolledSolver):
         share = _share(step.r_q, self.regularizer.weight(rho))
         rho, s_q = (problem.at_nodes(row).unsqueeze(-1) for row in (rho, share))
         p = ring.mass(state.log_p)
-        y = self.regularizer.kernel(state.log_p, state.dual, p, rho)
+        # Finite where nodes are left out, for a product with their -inf is NaN.
+        log_p = _fill_absent(state.log_p, problem, 0)
+        y = self.regularizer.kernel(log_p, state.dual, p, rho)
         prior = ring.prior(problem.node_prior).unsqueeze(-1)
         y = y + s_q * (prior - ring.channels(y).unsqueeze(-1))
-        log_s = _normalise(y, ring, problem)
+        log_s = _normalise(_fill_absent(y, problem, -torch.inf), ring, problem)
         s = ring.mass(log_s)
         return State(state.log_p, log_s, s, state.dual + rho * (p - s))
 
@@ -202,9 +204,16 @@ def _start(problem: Problem, ring: Semiring) -> State:
     priors = ring.prior(problem.node_prior).unsqueeze(-1) + ring.prior(
         problem.channel_prior
     )
-    log_s = priors.expand_as(problem.scores)
+    log_s = _fill_absent(priors.expand_as(problem.scores), problem, -torch.inf)
     dual = torch.zeros_like(problem.scores)
     return State(log_p=log_s, log_s=log_s, s=ring.mass(log_s), dual=dual)
+
+
+def _fill_absent(x: Tensor, problem: Problem, value: float) -> Tensor:
+    """Overwrite x [N, H, C] at the nodes that are left out."""
+    if problem.absent is None:
+        return x
+    return x.masked_fill(problem.absent.unsqueeze(-1), value)
 
 
 def _normalise(log_mass: Tensor, ring: Semiring, problem: Problem) -> Tensor:

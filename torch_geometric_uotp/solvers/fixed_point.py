@@ -103,17 +103,18 @@ class FixedPoint(Solver):
 
     def _solve_natively(self, problem: Problem) -> tuple[Tensor, Tensor, Tensor]:
         heads = problem.scores.size(1)
-        return fixed_point_ops.solve(
+        pooled, b, solved = fixed_point_ops.solve(
             problem.scores,
             None if problem.values is problem.scores else problem.values,
             problem.segments,
             problem.coefficients.expand_heads(heads),
             problem.channel_prior,
-            problem.node_prior.expand(-1, heads),
+            problem.stated_node_prior.expand(-1, heads),
             self.tol,
             self.max_steps,
             _pool_portably,
         )
+        return pooled, problem.leave_out(b), solved
 
     def _solve_portably(
         self, problem: Problem, ring: Semiring
@@ -209,7 +210,8 @@ def _pool_portably(
     segments = Segments.from_places(ptr, order, scores.size(0))
     values = scores if values is None else values
     rows = Coefficients(t, r_p, r_q)
-    problem = Problem(scores, segments, rows, values, log_p0, log_q0)
+    problem = Problem(scores, segments, rows, values, log_p0, log_q0).explicit()
+    b = problem.leave_out(b)
     b = implicit.differentiable(problem, b, tol, max_steps)
     z = logits(problem, LOG_SUM_EXP, 0, b)
-    return LOG_SUM_EXP.mean(z, values, segments)
+    return LOG_SUM_EXP.mean(z, problem.values, segments)

@@ -9,7 +9,7 @@ from torch.autograd.function import once_differentiable
 from torch_geometric_uotp.coefficients import Coefficients
 from torch_geometric_uotp.problem import Problem
 from torch_geometric_uotp.segments import Segments
-from torch_geometric_uotp.semiring import MAX_PLUS, Semiring
+from torch_geometric_uotp.semiring import LOG_SUM_EXP, MAX_PLUS, Semiring
 from torch_geometric_uotp.solvers.newton import AnnealedNewton
 from torch_geometric_uotp.solvers.schur import SchurComplement
 from torch_geometric_uotp.solvers.sinkhorn import half_range, node_potential, step
@@ -75,13 +75,12 @@ class AtFixedPoint(torch.autograd.Function):
         gather = segments.gather
         z = x * gather(t).unsqueeze(-1)
         zb = z + b.unsqueeze(-1)
-        over_nodes = segments.fill_empty(segments.logsumexp(zb), 0)
+        over_nodes = LOG_SUM_EXP.nodes(zb, segments)
         a = r_p.unsqueeze(-1) * (log_p0 - over_nodes)
         za = z + gather(a)
         over_channels = za.logsumexp(-1)
         u, v = (za - over_channels.unsqueeze(-1)).exp(), (zb - gather(over_nodes)).exp()
-        log_q = b + over_channels
-        q = (log_q - gather(segments.max(log_q))).exp()
+        q = segments.shifted_exp(b + over_channels)
         d_b: Tensor = Adjoint.apply(  # type: ignore[no-untyped-call]
             grad, u, q, r_p * r_q, segments, ctx.tol, ctx.max_steps
         )
@@ -249,7 +248,7 @@ def _segments(index: Tensor, ptr: Tensor | None, num_sets: int) -> Segments:
 def unpack(problem: Problem) -> tuple[Any, ...]:
     """An explicit problem as arguments of :func:`converge`."""
     segments, at = problem.segments, problem.coefficients.step(0)
-    tables = (at.t, at.r_p, at.r_q, problem.channel_prior, problem.node_prior)
+    tables = (at.t, at.r_p, at.r_q, problem.channel_prior, problem.stated_node_prior)
     return segments.index, segments.ptr, segments.num_sets, problem.scores, *tables
 
 
@@ -263,4 +262,4 @@ def _pack(
     log_q0: Tensor,
 ) -> Problem:
     rows = Coefficients(t.unsqueeze(0), r_p.unsqueeze(0), r_q.unsqueeze(0))
-    return Problem(scores, segments, rows, scores, log_p0, log_q0)
+    return Problem(scores, segments, rows, scores, log_p0, log_q0).explicit()

@@ -7,7 +7,6 @@ import torch
 from torch import Tensor
 
 from torch_geometric_uotp.coefficients import Coefficients
-from torch_geometric_uotp.priors import leave_out
 from torch_geometric_uotp.problem import Problem
 from torch_geometric_uotp.semiring import LOG_SUM_EXP
 from torch_geometric_uotp.solvers.schur import SchurComplement
@@ -59,9 +58,8 @@ class Sweep:
         y = problem.scores * problem.at_nodes(at.t).unsqueeze(-1) + segments.gather(a)
         total = y.logsumexp(-1)
         b = problem.at_nodes(at.r_q) * (problem.node_prior - total)
-        b = leave_out(problem.node_prior, b)
-        log_q = b + total
-        q = (log_q - segments.gather(segments.max(log_q))).exp()
+        b = problem.leave_out(b)
+        q = segments.shifted_exp(b + total)
         u = (y - total.unsqueeze(-1)).exp()
         system = SchurComplement(u, q, at.r_p * at.r_q, segments)
         after = channel_potential(problem, LOG_SUM_EXP, 0, b)
@@ -211,14 +209,15 @@ class AnnealedNewton:
         tables = (start.t, start.r_p, start.r_q)
         self.t, self.r_p, self.r_q = (problem.at_sets(table) for table in tables)
         x, segments = problem.scores, problem.segments
-        self.sharpness = self.t * (segments.max(x.amax(-1)) + segments.max(-x.amin(-1)))
+        high, low = problem.leave_out(x.amax(-1)), problem.leave_out(-x.amin(-1))
+        self.sharpness = self.t * (segments.max(high) + segments.max(low))
         finest = ROUNDINGS * torch.finfo(x.dtype).eps * self.sharpness
         self.tol = finest.nan_to_num(tol).clamp(min=tol)
         self.b = x.new_zeros(x.shape[:2])
         self.solved = torch.ones_like(self.t, dtype=torch.bool)
         self.softest, self.patience = self._plan()
         # The potential of a single node is a constant, which nothing depends on.
-        self.open = (segments.counts > 1).unsqueeze(-1).expand(self.t.shape)
+        self.open = (problem.counts() > 1).expand(self.t.shape)
 
     def solve(self) -> tuple[Tensor, Tensor, Tensor]:
         """The node potentials [N, H], whether they solve, and the passes, [G, H]."""
@@ -230,7 +229,7 @@ class AnnealedNewton:
         )
         while bool(self.open.any()):
             state = self._step(state)
-        return self.b, self.solved, state.steps
+        return self.problem.leave_out(self.b), self.solved, state.steps
 
     def _plan(self) -> tuple[Tensor, Tensor]:
         """The scale to start annealing from, and when to go on with plain steps.

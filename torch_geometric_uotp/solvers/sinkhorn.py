@@ -7,7 +7,6 @@ from torch import Tensor
 
 from torch_geometric_uotp import ops
 from torch_geometric_uotp.coefficients import Coefficients
-from torch_geometric_uotp.priors import leave_out, left_out
 from torch_geometric_uotp.problem import Problem, Solution
 from torch_geometric_uotp.segments import Segments
 from torch_geometric_uotp.semiring import LOG_SUM_EXP, Semiring
@@ -97,7 +96,7 @@ def node_potential(
     if a is not None:
         z = z + problem.segments.gather(a)
     slack = ring.prior(problem.node_prior) - ring.channels(z)
-    return leave_out(problem.node_prior, problem.at_nodes(step.r_q) * slack)
+    return problem.leave_out(problem.at_nodes(step.r_q) * slack)
 
 
 def channel_potential(problem: Problem, ring: Semiring, k: int, b: Tensor) -> Tensor:
@@ -129,12 +128,11 @@ def residual(problem: Problem, ring: Semiring, k: int, b: Tensor) -> Tensor:
 def half_range(problem: Problem, gap: Tensor) -> Tensor:
     """Half the range of a number a node, [N, H], over each set, [G, H].
 
-    Nodes that their prior leaves nothing do not count.
+    Nodes that are left out do not count.
     """
-    nothing = left_out(problem.node_prior)
-    span = problem.segments.max(gap.masked_fill(nothing, -torch.inf))
-    span = span + problem.segments.max((-gap).masked_fill(nothing, -torch.inf))
-    return problem.segments.fill_empty(span / 2, 0)
+    span = problem.segments.max(problem.leave_out(gap))
+    span = span + problem.segments.max(problem.leave_out(-gap))
+    return span.masked_fill(span == -torch.inf, 0) / 2
 
 
 def _pool_portably(

@@ -6,7 +6,6 @@ import torch
 from torch import Tensor
 
 from torch_geometric_uotp.arguments import check_count
-from torch_geometric_uotp.priors import left_out
 from torch_geometric_uotp.problem import Problem, Solution
 from torch_geometric_uotp.semiring import Semiring
 from torch_geometric_uotp.solvers.base import Solver, UnrolledSolver
@@ -68,9 +67,7 @@ class Structural(UnrolledSolver):
                 f"Structural needs a StructuralProblem (got {type(problem).__name__})"
             )
         explicit = problem.explicit()
-        nothing = left_out(explicit.node_prior).unsqueeze(-1)
-        present = explicit.scores.masked_fill(nothing, 0)
-        structure = Structure.of(present, problem.segments)
+        structure = Structure.of(explicit.scores, problem.segments)
         gain = structure.gain_of_priors(explicit.node_prior, explicit.channel_prior)
         for _ in range(self.num_steps - 1):
             found = self.inner.solve(problem.tangent(gain), ring).make_plan()

@@ -7,9 +7,7 @@ import torch
 from torch_geometric_uotp.coefficients import Coefficients
 from torch_geometric_uotp.parametrization import (
     FixedCoefficients,
-    FixedWeight,
     LearnedCoefficients,
-    LearnedWeight,
 )
 
 ROWS = dict.fromkeys(("t", "r_p", "r_q", "rho"), slice(1))
@@ -84,24 +82,8 @@ def test_what_has_no_effect_is_no_parameter() -> None:
     assert {name for name, _ in module.named_buffers()} == {"r_p"}
 
 
-@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
-@pytest.mark.parametrize(
-    "holder", [learned, lambda: FixedCoefficients(learned().start)]
-)
-def test_half_precision_modules_keep_their_digits(holder, dtype) -> None:
-    module = holder().to(dtype)
-
-    def type_of_t() -> torch.dtype:
-        (t,) = (
-            x for name, x in module.state_dict().items() if name in ("t", "fixed_t")
-        )
-        return t.dtype
-
-    assert type_of_t() == torch.float32
-    module.double()
-    assert type_of_t() == torch.float64
-    module.float()
-    assert type_of_t() == torch.float32
+def fixed(alpha0=1.0, **kwargs):
+    return FixedCoefficients(learned(alpha0, **kwargs).start)
 
 
 @pytest.mark.parametrize(("saved", "other"), [(0.0, 0.5), (0.5, 0.0)])
@@ -118,32 +100,66 @@ def test_what_is_loaded_is_what_was_saved_wherever_it_starts(saved, other) -> No
 
 
 @pytest.mark.parametrize("alpha0", [0.0, 0.5])
-def test_states_without_the_end_of_t_are_read_as_before(alpha0: float) -> None:
+def test_a_state_that_does_not_say_where_t_ends_is_incomplete(alpha0: float) -> None:
     module = learned(alpha0)
     state = module.state_dict()
     del state["_extra_state"]
-    module.load_state_dict(state)
-    assert module(torch.float32).describe()["alpha0"].item() == pytest.approx(alpha0)
+    with pytest.raises(RuntimeError, match=r"Missing key.*_extra_state"):
+        module.load_state_dict(state)
 
 
-@pytest.mark.parametrize(
-    ("fixed", "moving"),
-    [
-        (lambda: FixedCoefficients(learned().start), learned),
-        (
-            lambda: FixedWeight(torch.ones(2)),
-            lambda: LearnedWeight("alpha_s", torch.ones(2)),
-        ),
-    ],
-)
-def test_fixed_and_learned_tables_are_not_loaded_for_each_other(fixed, moving) -> None:
-    for one, other in ((fixed(), moving()), (moving(), fixed())):
-        before = copy.deepcopy(other.state_dict())
-        with pytest.raises(RuntimeError, match=r"(?s)Missing key.*fixed_"):
-            other.load_state_dict(one.state_dict())
-        other.load_state_dict(one.state_dict(), strict=False)
-        after = other.state_dict()
-        assert all(before[name].equal(value) for name, value in after.items())
+@pytest.mark.parametrize("alpha0", [0.0, 0.5])
+@pytest.mark.parametrize(("one", "other"), [(learned, fixed), (fixed, learned)])
+def test_fixed_and_learned_tables_are_loaded_for_each_other(one, other, alpha0) -> None:
+    saved, loaded = one(alpha0), other(2.0, alpha1=7.0, alpha2=5.0, rho=1.5)
+    state = saved.state_dict()
+    loaded.load_state_dict(state)
+    expected = saved(torch.float32).describe()
+    for name, value in loaded(torch.float32).describe().items():
+        torch.testing.assert_close(value, expected[name])
+    assert state.keys() == saved.state_dict().keys()
+    loaded.reset_parameters()
+    assert loaded(torch.float32).describe()["alpha0"].item() == pytest.approx(2)
+
+
+@pytest.mark.parametrize(("one", "other"), [(learned, fixed), (fixed, learned)])
+def test_tables_that_lack_one_are_incomplete(one, other) -> None:
+    with pytest.raises(RuntimeError, match=r"Missing key.*rho"):
+        other().load_state_dict(one(rho=None).state_dict())
+    with pytest.raises(RuntimeError, match=r"Unexpected key.*rho"):
+        other(rho=None).load_state_dict(one().state_dict())
+
+
+def test_shared_tables_have_no_axis_of_steps() -> None:
+    """Optimisers are usually told not to decay what has a single axis."""
+    start = Coefficients.from_alphas(torch.ones(2), 1.0, 3.0).expand(1, 2)
+    steps = {name: slice(4) for name in ROWS}
+    for module in (LearnedCoefficients(start, steps), FixedCoefficients(start)):
+        shapes = {table.shape for table in (*module.parameters(), *module.buffers())}
+        assert shapes == {(2,)}
+        assert module(torch.float32).t.shape == (1, 2)
+    start = start.expand(4, 2)
+    for module in (
+        LearnedCoefficients(start, steps, shared=False),
+        FixedCoefficients(start, shared=False),
+    ):
+        shapes = {table.shape for table in (*module.parameters(), *module.buffers())}
+        assert shapes == {(4, 2)}
+
+
+def test_a_fixed_value_is_exact_in_every_type_it_is_used_in() -> None:
+    values = (1e-6, 0.7, 0.123456789)
+    module = FixedCoefficients(Coefficients.from_alphas(*values))
+    expected = Coefficients.from_alphas(*values)
+    for _ in range(3):
+        for name in ("t", "r_p", "r_q"):
+            assert getattr(module(torch.float64), name).equal(getattr(expected, name))
+        module = copy.deepcopy(module).half().double().float().to(torch.bfloat16)
+
+
+def test_what_a_layer_that_learns_keeps_is_exact_too() -> None:
+    module = learned(0.3, 0.7, rows={**ROWS, "r_p": slice(0)}).half()
+    assert module(torch.float64).r_p.item() == 0.7 / (0.3 + 0.7)
 
 
 def test_fixed_coefficients_are_buffers_of_exact_value() -> None:
@@ -152,7 +168,7 @@ def test_fixed_coefficients_are_buffers_of_exact_value() -> None:
     assert not list(module.parameters())
     assert set(module.state_dict()) == {"fixed_t", "fixed_r_p", "fixed_r_q"}
     values = module(torch.float64)
-    assert values.t.item() == pytest.approx(1e6, rel=1e-7)
+    assert values.t.item() == pytest.approx(1e6, rel=1e-15)
     assert (values.r_p.item(), values.r_q.item()) == (0, 1)
 
 
@@ -176,7 +192,11 @@ def test_fixed_coefficients_must_fit_their_type(arguments, message, dtype) -> No
 
 def test_fixed_coefficients_that_just_fit() -> None:
     start = Coefficients.from_alphas(1e-19, 1.0, 1.0)
-    assert FixedCoefficients(start)(torch.float32).t.item() == pytest.approx(1e19)
+    module = FixedCoefficients(start)
+    assert module(torch.float32).t.item() == pytest.approx(1e19)
+    state = {name: table * 10 for name, table in module.state_dict().items()}
+    with pytest.raises(RuntimeError, match="'alpha0' must be 0 or at least"):
+        module.load_state_dict(state)
     with pytest.raises(ValueError, match=r"'alpha0' .*at least 5.4e-20 .*1e\+20"):
         FixedCoefficients(Coefficients.from_alphas(1e-20, 1.0, 1.0))
 

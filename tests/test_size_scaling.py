@@ -71,6 +71,19 @@ def test_reset_goes_back_to_the_start() -> None:
 
 def test_half_precision_modules_keep_their_digits() -> None:
     assert scaling(0.5).half().table.dtype == torch.float32
+    fixed = scaling(1 / 3, learn=False).half()
+    assert fixed.power(torch.double).tolist() == [1 / 3, 1 / 3]
+
+
+@pytest.mark.parametrize("assign", [True, False])
+@pytest.mark.parametrize("learn", [True, False])
+def test_fixed_and_learned_powers_are_loaded_for_each_other(learn, assign) -> None:
+    saved, loaded = scaling(0.5, learn), scaling(0.25, not learn)
+    kind = loaded.table.dtype
+    loaded.load_state_dict(saved.state_dict(keep_vars=True), assign=assign)
+    assert loaded.power(torch.double).tolist() == [0.5, 0.5]
+    assert loaded.table.dtype == kind
+    assert len(list(loaded.parameters())) == (0 if learn else 1)
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 r"""Computing in another type than that of the input."""
 
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import torch
@@ -66,6 +67,16 @@ def linear_in_type(module: Module, x: Tensor) -> Tensor:
         return applied(module, x, x.dtype)
     bias = None if module.bias is None else promote(module.bias, x.dtype)
     return linear(x, promote(module.weight, x.dtype), bias)
+
+
+def outside_autocast(device_type: str) -> AbstractContextManager[Any]:
+    """Switch autocast off, where it is on: the switch costs a small batch time.
+
+    What is compiled or exported may be called within autocast later.
+    """
+    if torch.compiler.is_compiling() or torch.is_autocast_enabled(device_type):
+        return torch.autocast(device_type, enabled=False)
+    return nullcontext()
 
 
 class Promoting(Module):

@@ -2,6 +2,7 @@ r"""Priors over the nodes and the channels of a set."""
 
 import math
 
+import torch
 from torch import Tensor
 from torch.nn import Linear, Module
 
@@ -143,6 +144,8 @@ def columns(logits: Tensor, nodes: Tensor, heads: int) -> Tensor:
 def log_channel_prior(prior: Tensor | None, channels: int, heads: int) -> Tensor | None:
     """The logarithm of a prior [channels], of shape [heads, channels / heads].
 
+    It is of float64 and on the CPU.
+
     Raises:
         ValueError: If it is of another shape, or not positive and finite.
     """
@@ -153,7 +156,8 @@ def log_channel_prior(prior: Tensor | None, channels: int, heads: int) -> Tensor
         raise ValueError(
             f"'channel_prior' must be a tensor of shape ({channels},) (got {given})"
         )
-    return log_positive("channel_prior", prior.detach()).view(heads, -1)
+    exact = prior.detach().to("cpu", torch.float64)
+    return log_positive("channel_prior", exact).view(heads, -1)
 
 
 def log_positive(name: str, prior: Tensor) -> Tensor:

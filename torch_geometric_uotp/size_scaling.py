@@ -1,11 +1,19 @@
 r"""The size of a set as a factor of its output."""
 
+from typing import Any
+
 import torch
 from torch import Tensor
 from torch.nn import Parameter
 
 from torch_geometric_uotp.bounded import spread
-from torch_geometric_uotp.parametrization import CoefficientHolder, table_dtype
+from torch_geometric_uotp.holder import (
+    CoefficientHolder,
+    fixed_dtype,
+    in_type,
+    table_dtype,
+    taken,
+)
 from torch_geometric_uotp.projection import GAIN, UNIT, project
 
 
@@ -15,7 +23,8 @@ class SizeScaling(CoefficientHolder):
     At s = 0 averages stay averages, at s = 1 they become sums. The power is
     held as
     :class:`~torch_geometric_uotp.parametrization.LearnedCoefficients` holds
-    r_p and r_q: it moves at a model's learning rate and stays in [0, 1].
+    r_p and r_q: it moves at a model's learning rate and stays in [0, 1]. What was
+    learned can be loaded where it does not learn, and the other way round.
 
     Args:
         power (float or torch.Tensor): Start (or value) of s: a number, or of
@@ -45,11 +54,11 @@ class SizeScaling(CoefficientHolder):
         if not bool(((start >= 0) & (start <= 1)).all()):
             raise ValueError(f"'size_power' must be from 0 to 1 (got {power})")
         self.start = start.detach().expand(heads)
-        table = torch.empty(heads, dtype=table_dtype())
         if learn:
-            self.register_parameter("table", Parameter(table))
+            table = Parameter(torch.empty(heads, dtype=table_dtype()))
+            self.register_parameter("table", table)
         else:
-            self.register_buffer("table", table)
+            self.register_buffer("table", torch.empty(heads, dtype=fixed_dtype()))
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
@@ -74,6 +83,11 @@ class SizeScaling(CoefficientHolder):
         factors = counts.clamp(min=1).to(pooled.dtype).pow(power)
         return pooled * factors.repeat_interleave(self.channels, dim=1)
 
+    def _translate(self, state: dict[str, Any], prefix: str) -> None:
+        # Fixed and learned ones differ in their types alone.
+        for table in taken(state, {"table": f"{prefix}table"}).values():
+            state[f"{prefix}table"] = table.detach().to(self.table.dtype)
+
     def _power(self, dtype: torch.dtype) -> Tensor:
-        (power,) = project((UNIT,), self.table.to(dtype))
+        (power,) = project((UNIT,), in_type(self.table, dtype))
         return power

@@ -15,8 +15,8 @@ from torch_geometric.nn.aggr import Aggregation, MultiAggregation
 
 from torch_geometric_uotp.converters import CONVERTERS, convert
 from torch_geometric_uotp.global_pool import FUNCTIONS, GlobalPool
+from torch_geometric_uotp.holder import CoefficientHolder
 from torch_geometric_uotp.modes import modes_kept
-from torch_geometric_uotp.parametrization import CoefficientHolder
 
 Inputs = Sequence[Any] | Mapping[str, Any]
 

@@ -1,3 +1,6 @@
+import copy
+from unittest.mock import patch
+
 import pytest
 import torch
 from torch import Tensor
@@ -10,7 +13,7 @@ from torch_geometric.nn.aggr import (
 )
 
 from tests.aggr.test_uotp import INDEX, empty_axis, nodes
-from torch_geometric_uotp import HierarchicalUOTPAggregation, UOTPAggregation
+from torch_geometric_uotp import HierarchicalUOTPAggregation, UOTPAggregation, ops
 from torch_geometric_uotp.aggr.hierarchical import GatedWeights, SharedWeights
 
 
@@ -129,6 +132,43 @@ def test_repr() -> None:
         "HierarchicalUOTPAggregation(6, poolings=[MeanAggregation(), MaxAggregation()],"
         " weights=GatedWeights"
     )
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+@pytest.mark.parametrize("native", [True, False])
+def test_half_precision_is_rounded_once(dtype: torch.dtype, native: bool) -> None:
+    poolings = ["mean", "sum", "std", UOTPAggregation(6), Mapped(6)]
+    layer = HierarchicalUOTPAggregation(6, poolings, alpha0=0.2, alpha2=1.0)
+    x = (4 * nodes()).to(dtype)
+    with patch.object(ops, "AVAILABLE", native and ops.AVAILABLE):
+        expected = copy.deepcopy(layer).double()(x.double(), INDEX)
+        found = layer.to(dtype)(x, INDEX)
+    assert found.dtype == dtype
+    rounding = torch.finfo(dtype).eps
+    torch.testing.assert_close(found.double(), expected, rtol=rounding, atol=1e-6)
+
+
+class Mapped(MeanAggregation):
+    """A pooling with weights of its own, which computes in their type."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.map = Linear(channels, channels, bias=False)
+        torch.nn.init.eye_(self.map.weight)
+
+    def forward(self, x, index=None, ptr=None, dim_size=None, dim=-2):
+        assert x.dtype == self.map.weight.dtype
+        return super().forward(self.map(x), index, ptr, dim_size, dim)
+
+
+def test_gradients_saturate_where_they_leave_half_precision() -> None:
+    layer = HierarchicalUOTPAggregation.like("mixed", 6, size_power=1.0).half()
+    x = nodes().half().requires_grad_()
+    out = layer(x, INDEX)
+    gradient = torch.full_like(out, 6e4)
+    (found,) = torch.autograd.grad(out, x, gradient)
+    assert found.isfinite().all()
+    assert found.abs().max() == torch.finfo(torch.half).max
 
 
 @pytest.mark.parametrize("native", [True, False])

@@ -452,10 +452,27 @@ def test_tensors_given_are_copied(learn: bool) -> None:
 def test_a_channel_prior_is_never_in_half_precision(half: torch.dtype) -> None:
     prior = torch.tensor([1e-4, 1e-3, 1e-2, 0.1, 0.3, 0.5889])
     layer = UOTPAggregation(6, channel_prior=prior, alpha1=100.0, normalize=False)
-    kept = layer.log_p0.clone()
+    kept = layer.channel_prior.log_p0.clone()
+    assert kept.equal(prior.double().log().view(1, 6))
     layer.to(half)
-    assert layer.log_p0.equal(kept)
-    assert layer.double().log_p0.equal(kept.double())
+    assert layer.channel_prior.log_p0.equal(kept)
+    assert layer.double().channel_prior.log_p0.equal(kept.double())
+
+
+@ALL_SOLVERS
+@pytest.mark.parametrize("alpha0", [1e-6, 0.3])
+def test_what_is_fixed_is_exact_in_the_type_it_is_used_in(solver, alpha0) -> None:
+    prior = torch.tensor([0.1, 0.2, 0.3, 0.4, 0.5, 0.6])
+    given = {"channel_prior": prior, "size_power": 1 / 3, "alpha1": 0.1, "alpha2": 0.7}
+    layer = Aggr(6, alpha0=alpha0, learn=False, **given, **solver)
+    torch.set_default_dtype(torch.float64)
+    try:
+        exact = Aggr(6, alpha0=alpha0, learn=False, **given, **solver)
+    finally:
+        torch.set_default_dtype(torch.float32)
+    x = nodes(dtype=torch.double) * alpha0
+    for moved in (layer, layer.half(), layer.double(), copy.deepcopy(layer).float()):
+        torch.testing.assert_close(moved(x, INDEX), exact(x, INDEX), rtol=1e-14, atol=0)
 
 
 @pytest.mark.parametrize("learn", [True, False])

@@ -17,8 +17,14 @@ from torch_geometric_uotp.aggr.given_prior import GivenPriorUOTP
 from torch_geometric_uotp.aggr.uotp import UOTPAggregation
 from torch_geometric_uotp.conventional import check_reached
 from torch_geometric_uotp.nodes import nodes_first
-from torch_geometric_uotp.precision import Promoting, applied, promote
+from torch_geometric_uotp.precision import (
+    Promoting,
+    applied,
+    outside_autocast,
+    promote,
+)
 from torch_geometric_uotp.segments import Segments
+from torch_geometric_uotp.state import Described, Settings
 
 
 class SharedWeights(Promoting):
@@ -77,7 +83,7 @@ WEIGHTS: dict[str, type[SharedWeights] | type[GatedWeights]] = {
 POOLINGS = {"mixed": "shared", "gated": "gated"}
 
 
-class HierarchicalUOTPAggregation(Aggregation):
+class HierarchicalUOTPAggregation(Promoting, Described, Aggregation):
     r"""A hierarchical pooling of `"Regularized Optimal Transport Layers for
     Generalized Global Pooling Operations" <https://arxiv.org/abs/2212.06339>`_.
 
@@ -99,8 +105,9 @@ class HierarchicalUOTPAggregation(Aggregation):
         channels (int): Size of each input sample, and of each pooling's output.
         poolings (list, optional): Aggregations, or names that PyTorch Geometric
             resolves (those of this package are given the number of channels).
-            They are called with an ``index``, sorted or not. What a layer of
-            this kind keeps of the contract of the others depends on them.
+            They are called with an ``index``, sorted or not, and nodes of float32
+            or better, or of the type of their own weights. What a layer of this
+            kind keeps of the contract of the others depends on them.
             (default: mean and max, as transports)
         weights (str or torch.nn.Module): ``shared``, ``gated``, or a module that
             is called with nodes [N, *, F] and the
@@ -110,7 +117,8 @@ class HierarchicalUOTPAggregation(Aggregation):
             that combines, but for ``node_prior``.
 
     Shapes:
-        - **input:** node features :math:`(*, |\mathcal{V}|, F)`, index vector
+        - **input:** node features :math:`(*, |\mathcal{V}|, F)`, any floating
+          type (half precision is computed in float32), index vector
           :math:`(|\mathcal{V}|)`
         - **output:** set features :math:`(*, |\mathcal{G}|, F)` of the same
           type, 0 for an empty set
@@ -168,6 +176,14 @@ class HierarchicalUOTPAggregation(Aggregation):
         for module in self.children():
             reset(module)
 
+    def settings(self) -> Settings:
+        names: dict[type[Module], str] = {kind: name for name, kind in WEIGHTS.items()}
+        return {
+            "channels": int(self.channels),
+            "poolings": [type(pooling).__name__ for pooling in self.poolings],
+            "weights": names.get(type(self.weights), "module"),
+        }
+
     def forward(
         self,
         x: Tensor,
@@ -191,6 +207,8 @@ class HierarchicalUOTPAggregation(Aggregation):
                 another number of channels, or ``weights`` another shape.
         """
         nodes = nodes_first(x, dim, self.channels)
+        # Once for all poolings, so that the sum of their gradients saturates too.
+        nodes = promote(nodes, torch.promote_types(x.dtype, torch.float32))
         segments = Segments.build(nodes.size(0), index, ptr, dim_size, x.device)
         outputs = [self._pool(pooling, nodes, segments) for pooling in self.poolings]
         sets = torch.arange(segments.num_sets + 1, device=x.device)
@@ -200,13 +218,12 @@ class HierarchicalUOTPAggregation(Aggregation):
             dim=0,
             node_prior=self._log_prior(nodes, segments),
         )
-        return segments.fill_empty(pooled, 0).movedim(0, dim)
+        return segments.fill_empty(pooled, 0).movedim(0, dim).to(x.dtype)
 
     def _pool(self, pooling: Module, nodes: Tensor, segments: Segments) -> Tensor:
         """What one pooling returns, of shape [G, *, F]."""
-        pooled: Tensor = pooling(
-            nodes.movedim(0, -2), segments.index, dim_size=segments.num_sets, dim=-2
-        )
+        sets = (segments.index, None, segments.num_sets)
+        pooled = applied(pooling, nodes.movedim(0, -2), nodes.dtype, *sets, -2)
         if pooled.size(-1) != self.channels:
             raise ValueError(
                 f"every pooling must return {self.channels} channels (got "
@@ -216,9 +233,8 @@ class HierarchicalUOTPAggregation(Aggregation):
 
     def _log_prior(self, nodes: Tensor, segments: Segments) -> Tensor:
         """Logits of the poolings, of shape [G M, *, heads]."""
-        dtype = torch.promote_types(nodes.dtype, torch.float32)
-        with torch.autocast(nodes.device.type, enabled=False):
-            logits = applied(self.weights, nodes, dtype, segments)
+        with outside_autocast(nodes.device.type):
+            logits = applied(self.weights, nodes, nodes.dtype, segments)
         sets = (segments.num_sets, *nodes.shape[1:-1], len(self.poolings))
         if logits.shape[:-1] != sets or logits.size(-1) not in (1, self.combine.heads):
             raise ValueError(

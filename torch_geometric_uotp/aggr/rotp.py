@@ -7,11 +7,11 @@ import torch
 from torch import Tensor
 
 from torch_geometric_uotp.aggr.uotp import UOTPAggregation
-from torch_geometric_uotp.parametrization import FixedWeight, LearnedWeight
 from torch_geometric_uotp.problem import Problem
 from torch_geometric_uotp.segments import Segments
 from torch_geometric_uotp.solvers.structural import Structural
 from torch_geometric_uotp.structure import StructuralProblem
+from torch_geometric_uotp.weight import FixedWeight, LearnedWeight
 
 
 class ROTPAggregation(UOTPAggregation):

@@ -1,7 +1,6 @@
 r"""Pooling as unbalanced optimal transport."""
 
 import math
-from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, Self
 
@@ -11,16 +10,22 @@ from torch.nn import Module
 from torch_geometric.nn.aggr import Aggregation
 from torch_geometric.nn.inits import reset
 
+from torch_geometric_uotp.aggr.settings import name_of_prior, settings_of_solver
 from torch_geometric_uotp.arguments import check_count
+from torch_geometric_uotp.channel_prior import ChannelPrior
 from torch_geometric_uotp.coefficients import Coefficients, readable
 from torch_geometric_uotp.conventional import setting
 from torch_geometric_uotp.nodes import nodes_first
 from torch_geometric_uotp.parametrization import (
     FixedCoefficients,
     LearnedCoefficients,
-    keeping_precision,
 )
-from torch_geometric_uotp.precision import applied, promote
+from torch_geometric_uotp.precision import (
+    Promoting,
+    applied,
+    outside_autocast,
+    promote,
+)
 from torch_geometric_uotp.priors import (
     UniformPrior,
     columns,
@@ -36,9 +41,10 @@ from torch_geometric_uotp.size_scaling import SizeScaling
 from torch_geometric_uotp.solvers.badmm import BADMM
 from torch_geometric_uotp.solvers.resolver import solver_resolver
 from torch_geometric_uotp.starts import spread
+from torch_geometric_uotp.state import Described, Settings
 
 
-class UOTPAggregation(Aggregation):
+class UOTPAggregation(Promoting, Described, Aggregation):
     r"""The unbalanced optimal transport pooling of `"Revisiting Global Pooling
     through the Lens of Optimal Transport" <https://arxiv.org/abs/2201.09191>`_.
 
@@ -118,8 +124,6 @@ class UOTPAggregation(Aggregation):
         ValueError: If an argument is not as above.
     """
 
-    log_p0: Tensor | None
-
     def __init__(
         self,
         channels: int,
@@ -162,9 +166,9 @@ class UOTPAggregation(Aggregation):
             raise ValueError("'tol' needs share_steps=True (got False)")
         start = start.expand(1 if share_steps else self.solver.table_rows, heads)
         self.coefficient = (
-            LearnedCoefficients(start, self._rows(normalize))
+            LearnedCoefficients(start, self._rows(normalize), share_steps)
             if learn
-            else FixedCoefficients(start)
+            else FixedCoefficients(start, share_steps)
         )
         self.node_prior = prior_resolver(node_prior, channels, heads)
         self.scores = checked_scores(scores)
@@ -174,8 +178,7 @@ class UOTPAggregation(Aggregation):
             else SizeScaling(size_power, channels // heads, heads, learn)
         )
         log_p0 = log_channel_prior(channel_prior, channels, heads)
-        self.start_of_log_p0 = log_p0
-        self.register_buffer("log_p0", None if log_p0 is None else log_p0.clone())
+        self.channel_prior = None if log_p0 is None else ChannelPrior(log_p0)
 
     @classmethod
     def like(cls, name: str, channels: int, **kwargs: Any) -> Self:
@@ -205,20 +208,21 @@ class UOTPAggregation(Aggregation):
         """
         return cls(channels, **spread(**kwargs))
 
-    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
-        # Like the coefficients, the channel prior is never in half precision.
-        log_p0 = self.log_p0
-        super()._apply(fn, recurse)
-        if log_p0 is not None:
-            self.log_p0 = keeping_precision(fn)(log_p0)
-        return self
-
     def reset_parameters(self) -> None:
         """Go back to the initial coefficients; draw new weights of what has any."""
         for module in self.children():
             reset(module)
-        if self.log_p0 is not None and self.start_of_log_p0 is not None:
-            self.log_p0.copy_(self.start_of_log_p0)
+
+    def settings(self) -> Settings:
+        return {
+            "channels": int(self.channels),
+            "heads": int(self.heads),
+            "normalize": bool(self.normalize),
+            "share_steps": self.coefficient.shared,
+            "node_prior": name_of_prior(self.node_prior),
+            "scores": "features" if self.scores is None else "module",
+            **settings_of_solver(self.solver),
+        }
 
     def coefficients(self) -> dict[str, Tensor]:
         """The present coefficients, detached, each of shape [steps, heads].
@@ -308,7 +312,7 @@ class UOTPAggregation(Aggregation):
         recorded: bool = False,
     ) -> Solution:
         """Solve for nodes that come first, of shape [N, *, F], of known sets."""
-        with torch.autocast(nodes.device.type, enabled=False):
+        with outside_autocast(nodes.device.type):
             problem = self._problem(nodes, segments, node_prior)
             if recorded:
                 problem = problem.recorded()
@@ -329,9 +333,9 @@ class UOTPAggregation(Aggregation):
         copies = math.prod(nodes.shape[1:-1])
         dtype = torch.promote_types(nodes.dtype, torch.float32)
         coefficients: Coefficients = self.coefficient.tables(dtype)
-        log_p0 = self.log_p0
-        if log_p0 is not None:
-            log_p0 = log_p0.to(dtype).repeat(copies, 1)
+        log_p0 = None
+        if self.channel_prior is not None:
+            log_p0 = self.channel_prior(dtype).repeat(copies, 1)
         shape = (nodes.size(0), copies * self.heads, self.channels // self.heads)
         log_q0 = self._log_node_prior(nodes, node_prior, dtype)
         if self.scores is not None:

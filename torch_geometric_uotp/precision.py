@@ -1,5 +1,6 @@
 r"""Computing in another type than that of the input."""
 
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import torch
@@ -7,6 +8,7 @@ from torch import Tensor
 from torch.nn import Linear, Module
 from torch.nn.functional import linear
 
+from torch_geometric_uotp.arguments import check_device, check_real
 from torch_geometric_uotp.transforms import transformed
 
 
@@ -68,6 +70,13 @@ def linear_in_type(module: Module, x: Tensor) -> Tensor:
     return linear(x, promote(module.weight, x.dtype), bias)
 
 
+def without_autocast(device: torch.device) -> AbstractContextManager[object]:
+    """Compute in the types of the tensors on a device. On meta nothing else happens."""
+    if device.type == "meta":
+        return nullcontext()
+    return torch.autocast(device.type, enabled=False)
+
+
 class Promoting(Module):
     """A module that computes in the type of its input, whatever that of its weights.
 
@@ -84,8 +93,27 @@ def applied(
     plain :class:`torch.nn.Linear`, is given ``x`` in the type of its own weights,
     since it could not be called with another.
     """
-    found: Tensor = module(promote(x, _wanted(module, dtype)), *arguments)
+    found = _called(module, promote(x, _wanted(module, dtype)), *arguments)
     return promote(found, dtype)
+
+
+def _called(module: Module, x: Tensor, *arguments: object) -> Tensor:
+    """What a module makes of ``x``; an error says where weights are elsewhere.
+
+    They are not looked at before: some move to x as the module is called.
+    """
+    if torch.compiler.is_compiling():
+        return module(x, *arguments)  # type: ignore[no-any-return]
+    name = type(module).__name__
+    try:
+        found: Tensor = module(x, *arguments)
+    except RuntimeError:
+        for weight in (*module.parameters(), *module.buffers()):
+            check_device(f"a weight of {name}", weight, "x", x.device)
+        raise
+    check_real(f"the output of {name}", found)
+    check_device(f"the output of {name}", found, "x", x.device)
+    return found
 
 
 def _wanted(module: Module, dtype: torch.dtype) -> torch.dtype:

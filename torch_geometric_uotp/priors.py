@@ -5,6 +5,7 @@ import math
 from torch import Tensor
 from torch.nn import Linear, Module
 
+from torch_geometric_uotp.arguments import check_constant
 from torch_geometric_uotp.precision import Promoting, linear_in_type
 from torch_geometric_uotp.transforms import values_known
 
@@ -119,7 +120,8 @@ def log_channel_prior(prior: Tensor | None, channels: int, heads: int) -> Tensor
     """The logarithm of a prior [channels], of shape [heads, channels / heads].
 
     Raises:
-        ValueError: If it is of another shape, or not positive and finite.
+        ValueError: If it is of another shape, a parameter, or not positive and
+            finite.
     """
     if prior is None:
         return None
@@ -128,6 +130,7 @@ def log_channel_prior(prior: Tensor | None, channels: int, heads: int) -> Tensor
         raise ValueError(
             f"'channel_prior' must be a tensor of shape ({channels},) (got {given})"
         )
+    check_constant("channel_prior", prior)
     return log_positive("channel_prior", prior.detach()).view(heads, -1)
 
 
@@ -137,7 +140,7 @@ def log_positive(name: str, prior: Tensor) -> Tensor:
     Raises:
         ValueError: If it is not positive and finite.
     """
-    if values_known():
+    if values_known(prior):
         valid = (prior > 0) & (prior < math.inf)
         if not bool(valid.all()):
             wrong = prior[~valid].flatten()[0].item()

@@ -7,6 +7,7 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
+from torch_geometric_uotp.arguments import check_device
 from torch_geometric_uotp.coefficients import Coefficients, spread
 from torch_geometric_uotp.precision import promote
 from torch_geometric_uotp.priors import LOWEST_LOG_PRIOR, left_out
@@ -73,8 +74,10 @@ class Problem:
         have a log prior of -inf, but not all of a set.
 
         Raises:
-            ValueError: If the coefficients are of another type than they must be.
+            ValueError: If the coefficients are of another type than they must be, or
+                something is on another device than the scores.
         """
+        _check_devices(scores, segments, coefficients, log_p0, log_q0, values)
         wanted = torch.promote_types(scores.dtype, torch.float32)
         if coefficients.t.dtype != wanted:
             raise ValueError(
@@ -215,6 +218,31 @@ class Problem:
         """
         largest = min(LARGEST_SELECTED, torch.finfo(self.scores.dtype).max)
         return replace(self, scores=self.scores.detach().clamp(-largest, largest))
+
+
+def _check_devices(
+    scores: Tensor,
+    segments: Segments,
+    coefficients: Coefficients,
+    log_p0: Tensor | None,
+    log_q0: Tensor | None,
+    values: Tensor | None,
+) -> None:
+    """Refuse tensors on several devices, which an operator may not notice."""
+    device = scores.device
+    named = (
+        ("index", segments.index),
+        ("coefficients", coefficients.t),
+        ("coefficients", coefficients.r_p),
+        ("coefficients", coefficients.r_q),
+        ("coefficients", coefficients.rho),
+        ("channel_prior", log_p0),
+        ("node_prior", log_q0),
+        ("values", values),
+    )
+    for name, tensor in named:
+        if tensor is not None:
+            check_device(name, tensor, "x", device)
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,13 @@
-r"""What surrounds a call: a compiler, or a transform that differentiates or batches."""
+r"""What surrounds a call: a compiler, a tracer, or a transform of a function."""
 
 import torch
+from torch import Tensor
+from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode
 from torch.autograd import forward_ad
+from torch.fx.experimental.proxy_tensor import ProxyTorchDispatchMode
+from torch.utils._python_dispatch import _get_current_dispatch_mode_stack
+
+TRACERS = (FakeTensorMode, ProxyTorchDispatchMode)
 
 
 def torch_alone() -> bool:
@@ -21,6 +27,15 @@ def transformed() -> bool:
     return not torch.compiler.is_compiling() and torch_alone()
 
 
-def values_known() -> bool:
-    """Whether Python may decide by what a tensor holds."""
-    return not (torch.compiler.is_compiling() or torch_alone())
+def traced(*tensors: Tensor) -> bool:
+    """Whether tensors have shapes alone: on meta, fake, or in ``make_fx``."""
+    if torch._C._len_torch_dispatch_stack() > 0:
+        modes = _get_current_dispatch_mode_stack()
+        if any(isinstance(mode, TRACERS) for mode in modes):
+            return True
+    return any(tensor.is_meta or isinstance(tensor, FakeTensor) for tensor in tensors)
+
+
+def values_known(*tensors: Tensor) -> bool:
+    """Whether Python may decide by what tensors, these among them, hold."""
+    return not (torch.compiler.is_compiling() or torch_alone() or traced(*tensors))

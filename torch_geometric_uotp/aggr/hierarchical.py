@@ -14,10 +14,17 @@ from torch_geometric.nn.inits import reset
 from torch_geometric.nn.resolver import aggregation_resolver
 
 from torch_geometric_uotp.aggr.given_prior import GivenPriorUOTP
+from torch_geometric_uotp.aggr.readout import Readout
 from torch_geometric_uotp.aggr.uotp import UOTPAggregation
+from torch_geometric_uotp.arguments import check_choice
 from torch_geometric_uotp.conventional import check_reached
 from torch_geometric_uotp.nodes import nodes_first
-from torch_geometric_uotp.precision import Promoting, applied, promote
+from torch_geometric_uotp.precision import (
+    Promoting,
+    applied,
+    promote,
+    without_autocast,
+)
 from torch_geometric_uotp.segments import Segments
 
 
@@ -74,10 +81,11 @@ WEIGHTS: dict[str, type[SharedWeights] | type[GatedWeights]] = {
     "shared": SharedWeights,
     "gated": GatedWeights,
 }
+LISTS = (list, tuple, ModuleList)
 POOLINGS = {"mixed": "shared", "gated": "gated"}
 
 
-class HierarchicalUOTPAggregation(Aggregation):
+class HierarchicalUOTPAggregation(Readout):
     r"""A hierarchical pooling of `"Regularized Optimal Transport Layers for
     Generalized Global Pooling Operations" <https://arxiv.org/abs/2212.06339>`_.
 
@@ -133,7 +141,7 @@ class HierarchicalUOTPAggregation(Aggregation):
         self.combine = GivenPriorUOTP(channels, **kwargs)
         if poolings is None:
             poolings = [_exactly("mean", channels), _exactly("max", channels)]
-        if isinstance(poolings, (str, Aggregation)) or len(poolings) == 0:
+        if not isinstance(poolings, LISTS) or len(poolings) == 0:
             raise ValueError(
                 "'poolings' must be a list of at least one name or aggregation (got "
                 f"{poolings or 'none'})"
@@ -157,8 +165,7 @@ class HierarchicalUOTPAggregation(Aggregation):
             ValueError: If there is no such pooling here, or the solver does not
                 reach it in a finite number of steps.
         """
-        if name not in POOLINGS:
-            raise ValueError(f"'name' must be one of {sorted(POOLINGS)} (got '{name}')")
+        check_choice("name", name, POOLINGS)
         check_reached(name, **kwargs)
         follow = {"alpha0": math.inf, "alpha1": math.inf, "alpha2": math.inf}
         return cls(channels, **{"weights": POOLINGS[name], **follow, **kwargs})
@@ -217,7 +224,7 @@ class HierarchicalUOTPAggregation(Aggregation):
     def _log_prior(self, nodes: Tensor, segments: Segments) -> Tensor:
         """Logits of the poolings, of shape [G M, *, heads]."""
         dtype = torch.promote_types(nodes.dtype, torch.float32)
-        with torch.autocast(nodes.device.type, enabled=False):
+        with without_autocast(nodes.device):
             logits = applied(self.weights, nodes, dtype, segments)
         sets = (segments.num_sets, *nodes.shape[1:-1], len(self.poolings))
         if logits.shape[:-1] != sets or logits.size(-1) not in (1, self.combine.heads):
@@ -256,8 +263,8 @@ def _pooling(given: str | Aggregation, channels: int) -> Aggregation:
 def _weights(given: str | Module, channels: int, poolings: int, heads: int) -> Module:
     if isinstance(given, Module):
         return given
-    if given not in WEIGHTS:
+    if not isinstance(given, str) or given not in WEIGHTS:
         raise ValueError(
-            f"'weights' must be one of {sorted(WEIGHTS)} or a module (got '{given}')"
+            f"'weights' must be one of {sorted(WEIGHTS)} or a module (got {given!r})"
         )
     return WEIGHTS[given](channels, poolings, heads)

@@ -8,10 +8,16 @@ from typing import Any, Self
 import torch
 from torch import Tensor
 from torch.nn import Module
-from torch_geometric.nn.aggr import Aggregation
 from torch_geometric.nn.inits import reset
 
-from torch_geometric_uotp.arguments import check_count
+from torch_geometric_uotp.aggr.readout import Readout
+from torch_geometric_uotp.arguments import (
+    check_count,
+    check_device,
+    check_features,
+    check_flag,
+    check_real,
+)
 from torch_geometric_uotp.coefficients import Coefficients, readable
 from torch_geometric_uotp.conventional import setting
 from torch_geometric_uotp.nodes import nodes_first
@@ -20,7 +26,7 @@ from torch_geometric_uotp.parametrization import (
     LearnedCoefficients,
     keeping_precision,
 )
-from torch_geometric_uotp.precision import applied, promote
+from torch_geometric_uotp.precision import applied, promote, without_autocast
 from torch_geometric_uotp.priors import (
     UniformPrior,
     columns,
@@ -37,7 +43,7 @@ from torch_geometric_uotp.solvers.resolver import solver_resolver
 from torch_geometric_uotp.starts import spread
 
 
-class UOTPAggregation(Aggregation):
+class UOTPAggregation(Readout):
     r"""The unbalanced optimal transport pooling of `"Revisiting Global Pooling
     through the Lens of Optimal Transport" <https://arxiv.org/abs/2201.09191>`_.
 
@@ -148,6 +154,9 @@ class UOTPAggregation(Aggregation):
                 "'channels' must be a multiple of 'heads' (got "
                 f"{channels} channels and {heads} heads)"
             )
+        check_flag("learn", learn)
+        check_flag("share_steps", share_steps)
+        check_flag("normalize", normalize)
         self.channels = channels
         self.heads = heads
         self.normalize = normalize
@@ -289,6 +298,7 @@ class UOTPAggregation(Aggregation):
         Raises:
             ValueError: If the input is not as above.
         """
+        check_features("x", x)
         if x.dim() != 2:
             raise ValueError(f"'x' must be of shape [N, F] (got {tuple(x.shape)})")
         nodes = nodes_first(x, 0, self.channels)
@@ -306,7 +316,7 @@ class UOTPAggregation(Aggregation):
         recorded: bool = False,
     ) -> Solution:
         """Solve for nodes that come first, of shape [N, *, F], of known sets."""
-        with torch.autocast(nodes.device.type, enabled=False):
+        with without_autocast(nodes.device):
             problem = self._problem(nodes, segments, node_prior)
             if recorded:
                 problem = problem.recorded()
@@ -351,6 +361,9 @@ class UOTPAggregation(Aggregation):
         """The node prior's logarithm up to a constant, a column for each head."""
         if node_prior is None and isinstance(self.node_prior, UniformPrior):
             return None
+        if node_prior is not None:
+            check_real("node_prior", node_prior)
+            check_device("node_prior", node_prior, "x", nodes.device)
         logits = (
             applied(self.node_prior, nodes, dtype)
             if node_prior is None

@@ -134,8 +134,8 @@ def check_integers(name: str, value: Any) -> None:
     check_tensor(name, value)
     if value.dim() != 1 or value.dtype not in INTEGERS:
         raise ValueError(
-            f"'{name}' must be a vector of integers (got shape {tuple(value.shape)} and "
-            f"{value.dtype}): int64, int32, int16, int8 or uint8"
+            f"'{name}' must be a vector of integers (got shape {tuple(value.shape)} "
+            f"and {value.dtype}): int64, int32, int16, int8 or uint8"
         )
 
 

@@ -9,7 +9,7 @@ from torch.nn import Linear, Module
 from torch.nn.functional import linear
 
 from torch_geometric_uotp.arguments import check_device, check_real
-from torch_geometric_uotp.transforms import transformed
+from torch_geometric_uotp.transforms import functionalized, transformed
 
 
 class Promote(torch.autograd.Function):
@@ -53,6 +53,8 @@ def promote(x: Tensor, dtype: torch.dtype) -> Tensor:
     """Convert ``x`` to a type, mostly a wider one, and leave it alone if it is."""
     if x.dtype == dtype:
         return x
+    if transformed() and functionalized(x):
+        return x.to(dtype)
     function = PromoteTransformed if transformed() else Promote
     return function.apply(x, dtype)  # type: ignore[no-any-return, no-untyped-call]
 

@@ -2,11 +2,13 @@ r"""What surrounds a call: a compiler, a tracer, or a transform of a function.""
 
 import torch
 from torch import Tensor
+from torch._C._functorch import TransformType, get_interpreter_stack
 from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode
 from torch.autograd import forward_ad
 from torch.fx.experimental.proxy_tensor import ProxyTorchDispatchMode
 from torch.utils._python_dispatch import _get_current_dispatch_mode_stack
 
+FUNCTIONALIZE = TransformType.Functionalize
 TRACERS = (FakeTensorMode, ProxyTorchDispatchMode)
 
 
@@ -25,6 +27,18 @@ def transformed() -> bool:
     One would refuse what an autograd function needs for a transform.
     """
     return not torch.compiler.is_compiling() and torch_alone()
+
+
+def functionalized(*tensors: Tensor) -> bool:
+    """Whether :func:`torch.func.functionalize` alone sees a call without gradients.
+
+    It knows no autograd functions of Python.
+    """
+    levels = get_interpreter_stack()
+    if levels is None or any(level.key() != FUNCTIONALIZE for level in levels):
+        return False
+    moving = any(tensor.requires_grad for tensor in tensors)
+    return not (moving and torch.is_grad_enabled())
 
 
 def traced(*tensors: Tensor) -> bool:

@@ -3,6 +3,7 @@ r"""What all layers do with their arguments before PyTorch Geometric sees them."
 from typing import Any
 
 from torch import Tensor
+from torch.fx import Proxy
 from torch_geometric.nn.aggr import Aggregation
 
 from torch_geometric_uotp.arguments import check_features, check_integer
@@ -25,6 +26,9 @@ class Readout(Aggregation):
         dim: int = -2,
         **kwargs: Any,
     ) -> Any:
+        if isinstance(x, Proxy):
+            # A name for a tensor, in a graph of modules that is being drawn.
+            return super().__call__(x, index, ptr, dim_size, dim, **kwargs)
         check_features("x", x)
         check_integer("dim", dim)
         check_sets(index, ptr, dim_size, x.device)

@@ -100,22 +100,37 @@ def applied(
 
 
 def _called(module: Module, x: Tensor, *arguments: object) -> Tensor:
-    """What a module makes of ``x``; an error says where weights are elsewhere.
-
-    They are not looked at before: some move to x as the module is called.
-    """
+    """What a module makes of ``x``; an error says where weights are elsewhere."""
     if torch.compiler.is_compiling():
         return module(x, *arguments)  # type: ignore[no-any-return]
     name = type(module).__name__
+    if not x.is_meta and not _may_move(module):
+        # PyTorch may multiply with what has no values, and return whatever there is.
+        _check_weights(module, x.device, only_meta=True)
     try:
         found: Tensor = module(x, *arguments)
     except RuntimeError:
-        for weight in (*module.parameters(), *module.buffers()):
-            check_device(f"a weight of {name}", weight, "x", x.device)
+        _check_weights(module, x.device)
         raise
     check_real(f"the output of {name}", found)
     check_device(f"the output of {name}", found, "x", x.device)
     return found
+
+
+def _may_move(module: Module) -> bool:
+    """Whether a hook, or a forward pass put in place, may bring weights to x."""
+    inside = module.modules()
+    return any(part._forward_pre_hooks or "forward" in vars(part) for part in inside)
+
+
+def _check_weights(
+    module: Module, device: torch.device, only_meta: bool = False
+) -> None:
+    for part in module.modules():
+        for weight in (*part._parameters.values(), *part._buffers.values()):
+            if weight is not None and (weight.is_meta or not only_meta):
+                name = f"a weight of {type(part).__name__}"
+                check_device(name, weight, "x", device)
 
 
 def _wanted(module: Module, dtype: torch.dtype) -> torch.dtype:

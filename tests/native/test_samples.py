@@ -4,54 +4,30 @@ Raw operators take dense, contiguous tensors and refuse others; what calls them 
 such tensors of any strides.
 """
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Iterator
 
 import pytest
 import torch
 from torch import Tensor
 
-from torch_geometric_uotp import UOTPAggregation, ops, products
-from torch_geometric_uotp.operators import LAYOUT
+from tests.native.samples import (
+    DTYPES,
+    FIXED,
+    FIXED_POINT,
+    PRIORS,
+    SAMPLES,
+    SINKHORN,
+    SIZES,
+    UNROLLED,
+    Sample,
+    draw,
+    fresh_memory_of_nan,
+    reference,
+)
+from torch_geometric_uotp import UOTPAggregation, ops
 from torch_geometric_uotp.segments import Segments
-from torch_geometric_uotp.solvers import badmm, sinkhorn
 
 pytestmark = pytest.mark.skipif(not ops.AVAILABLE, reason="the library is not built")
-
-SIZES = {
-    "ragged": (3, 0, 1, 7),
-    "one": (1,),
-    "empty": (0, 0),
-    "no sets": (),
-    "large": (70, 300),
-}
-PRIORS = {"uniform": False, "given": True}
-DTYPES = (torch.float64, torch.float32, torch.bfloat16, torch.float16)
-
-
-@contextmanager
-def fresh_memory_of_nan() -> Iterator[None]:
-    """Whatever an operator leaves unwritten is NaN, or the largest integer."""
-    before = torch.are_deterministic_algorithms_enabled()
-    filled = torch.utils.deterministic.fill_uninitialized_memory
-    torch.use_deterministic_algorithms(True)
-    torch.utils.deterministic.fill_uninitialized_memory = True
-    try:
-        yield
-    finally:
-        torch.use_deterministic_algorithms(before)
-        torch.utils.deterministic.fill_uninitialized_memory = filled
-
-
-def leave_nan_behind() -> None:
-    """Free memory of NaN, which operators in C++ are given next.
-
-    They allocate past what fills the memory of PyTorch's own.
-    """
-    for size in (*range(8, 512, 8), *range(512, 1 << 14, 512)):
-        torch.full((size,), torch.nan)
 
 
 @pytest.fixture(autouse=True)
@@ -61,103 +37,9 @@ def _nan() -> Iterator[None]:
         yield
 
 
-@dataclass(frozen=True)
-class Sample:
-    """A solver's operator, what follows its tensors, and the portable path."""
-
-    name: str
-    tensors: tuple[str, ...]
-    options: tuple[Any, ...]
-    kept: tuple[int, ...]
-    portable: Callable[..., Tensor] | None
-
-    def forward(self, named: dict[str, Tensor]) -> tuple[Tensor, ...]:
-        operator = getattr(torch.ops.uotp, f"{self.name}_forward").default
-        leave_nan_behind()
-        found: tuple[Tensor, ...] = operator(*self.given(named), *self.options)
-        return found
-
-    def backward(
-        self, grad: Tensor, named: dict[str, Tensor], outputs: tuple[Tensor, ...]
-    ) -> dict[str, Tensor]:
-        operator = getattr(torch.ops.uotp, f"{self.name}_backward").default
-        kept = [outputs[i] for i in self.kept]
-        leave_nan_behind()
-        found = operator(grad, *self.given(named), *self.options, *kept)
-        moving = [name for name in self.tensors if name not in LAYOUT]
-        return dict(zip(moving, found, strict=True))
-
-    def given(self, named: dict[str, Tensor]) -> list[Tensor | None]:
-        return [named.get(name) for name in self.tensors]
-
-
-STEPS = (3, 0.0, 0.0)
-FIXED = ops.SINKHORN.tensors
-SINKHORN = Sample("sinkhorn", FIXED, STEPS, (0, 2, 3), sinkhorn._pool_portably)
-BADMM = [
-    Sample(
-        "badmm",
-        ops.BADMM.tensors,
-        (*STEPS, quadratic),
-        ops.BADMM.kept,
-        badmm._pool_portably,
-    )
-    for quadratic in (False, True)
-]
-UNROLLED = [SINKHORN, *BADMM]
-FIXED_POINT = Sample("fixed_point", FIXED, (1e-12, 1000), (0, 1), None)
-SAMPLES = [*UNROLLED, FIXED_POINT]
 EACH = pytest.mark.parametrize(
     "sample", SAMPLES, ids=["sinkhorn", "badmm-e", "badmm-q", "fixed_point"]
 )
-
-
-def draw(
-    sizes: tuple[int, ...],
-    priors: bool = False,
-    dtype: torch.dtype = torch.float64,
-    heads: int = 2,
-    channels: int = 5,
-) -> dict[str, Tensor]:
-    """Tensors of an operator by name, those that are computed with in their type."""
-    counts = torch.tensor(sizes, dtype=torch.long)
-    nodes, computed = int(counts.sum()), torch.promote_types(dtype, torch.float32)
-    named = {
-        "x": torch.randn(nodes, heads, channels, dtype=torch.double).to(dtype),
-        "ptr": torch.cat([counts.new_zeros(1), counts.cumsum(0)]),
-        "order": torch.randperm(nodes),
-        "t": torch.rand(1, heads, dtype=torch.double).to(computed),
-        "r_p": torch.rand(1, heads, dtype=torch.double).to(computed),
-        "r_q": torch.rand(1, heads, dtype=torch.double).to(computed),
-        "rho": 1 + torch.rand(1, heads, dtype=torch.double).to(computed),
-    }
-    if not priors:
-        return named
-    segments = Segments.from_places(named["ptr"], named["order"], nodes)
-    log_q0 = torch.randn(nodes, heads, dtype=torch.double)
-    log_q0 = log_q0 - segments.gather(segments.logsumexp(log_q0))
-    log_p0 = torch.randn(heads, channels, dtype=torch.double).log_softmax(-1)
-    values = torch.randn_like(named["x"])
-    more = {"values": values, "log_p0": log_p0.to(computed)}
-    return named | more | {"log_q0": log_q0.to(computed)}
-
-
-def reference(sample: Sample, named: dict[str, Tensor], grad: Tensor):
-    """The portable path's output and gradients, in float64."""
-    doubles = {
-        name: t.double().requires_grad_() if t.is_floating_point() else t
-        for name, t in named.items()
-    }
-    moving = [n for n in sample.tensors if n in named and n not in LAYOUT]
-    pooled = sample.portable(*sample.given(doubles), *sample.options)
-    found = torch.autograd.grad(
-        pooled,
-        [doubles[name] for name in moving],
-        grad.double(),
-        allow_unused=True,
-        materialize_grads=True,
-    )
-    return pooled, dict(zip(moving, found, strict=True))
 
 
 def largest(tensor: Tensor) -> float:
@@ -320,53 +202,3 @@ def test_operators_read_negative_bits(sample: Sample) -> None:
     }
     for one, other in zip(sample.forward(turned), sample.forward(named), strict=True):
         assert one.equal(other)
-
-
-def test_a_layout_names_each_node_once() -> None:
-    for nodes, sets in ((0, 0), (0, 3), (1, 1), (7, 3), (500, 40)):
-        index = torch.randint(0, max(sets, 1), (nodes,))
-        ptr, order = torch.ops.uotp.layout(index, sets)
-        assert order.equal(index.argsort(stable=True))
-        assert ptr.diff().equal(torch.bincount(index, minlength=sets)[:sets])
-        assert ptr[0] == 0
-    with pytest.raises(RuntimeError, match=r"index must lie in \[0, 2\)"):
-        torch.ops.uotp.layout(torch.tensor([0, 2]), 2)
-    with pytest.raises(RuntimeError, match="index has another dtype"):
-        torch.ops.uotp.layout(torch.tensor([0, 1], dtype=torch.int32), 2)
-    with pytest.raises(RuntimeError, match="contiguous"):
-        torch.ops.uotp.layout(torch.zeros(4, dtype=torch.long)[::2], 1)
-
-
-@pytest.mark.parametrize("dtype", [torch.float64, torch.float32], ids=str)
-@pytest.mark.parametrize("sizes", SIZES.values(), ids=SIZES)
-def test_products_are_those_of_each_set(sizes, dtype: torch.dtype) -> None:
-    named = draw(sizes, dtype=dtype)
-    a, ptr, order = named["x"], named["ptr"], named["order"]
-    b, m = torch.randn_like(a), torch.randn(len(sizes), 2, 5, 5, dtype=dtype)
-    gram = torch.ops.uotp.set_gram(a, b, ptr, order)
-    moved = torch.ops.uotp.set_transform(a, m, ptr, order)
-    assert gram.shape == (len(sizes), 2, 5, 5)
-    close = 1e-11 if dtype == torch.float64 else 1e-3
-    for g in range(len(sizes)):
-        nodes = order[ptr[g] : ptr[g + 1]]
-        ours, theirs = (x[nodes].transpose(0, 1).double() for x in (a, b))
-        expected = ours.mT @ theirs
-        torch.testing.assert_close(gram[g].double(), expected, rtol=close, atol=close)
-        expected = (ours @ m[g].double()).transpose(0, 1)
-        torch.testing.assert_close(
-            moved[nodes].double(), expected, rtol=close, atol=close
-        )
-
-
-def test_products_take_any_strides_and_one_tensor_twice() -> None:
-    named = draw((3, 0, 1, 40))
-    segments = Segments.from_places(named["ptr"], named["order"], 44)
-    a = named["x"]
-    expected = products.gram(a, a.clone(), segments)
-    m = torch.randn_like(expected)
-    for view in (torch._neg_view(-a), a.transpose(0, 1).contiguous().transpose(0, 1)):
-        torch.testing.assert_close(products.gram(view, view, segments), expected)
-        torch.testing.assert_close(
-            products.transform(view, torch._neg_view(-m), segments),
-            products.transform(a, m, segments),
-        )

@@ -19,7 +19,7 @@ class Readout(Aggregation):
 
     def __call__(
         self,
-        x: Tensor,
+        x: Tensor | Proxy,
         index: Tensor | None = None,
         ptr: Tensor | None = None,
         dim_size: int | None = None,

@@ -95,7 +95,8 @@ class UOTPAggregation(Readout):
             weights; a logit of -inf leaves a node out, whatever ``alpha2``.
             (default: ``uniform``)
         channel_prior (torch.Tensor, optional): :math:`p_0`, positive, of shape
-            [channels]; each head's part is normalised. (default: uniform)
+            [channels]; each head's part is normalised. It is copied into a
+            buffer, which does not learn. (default: uniform)
         scores (torch.nn.Module, optional): A map from nodes to what X is in the
             problem above, of the same shape, called in the type of its own
             weights; averaged are the features still. (default: the features)

@@ -33,6 +33,8 @@ def check_integer(name: str, value: Any) -> None:
     Raises:
         ValueError: If it is not.
     """
+    if type(value) is int:
+        return
     # A symbol of one, while a program is exported.
     whole = isinstance(value, (Integral, torch.SymInt))
     if not whole or isinstance(value, bool):

@@ -3,7 +3,8 @@ import math
 import pytest
 import torch
 
-from torch_geometric_uotp.coefficients import Coefficients, spread
+from torch_geometric_uotp.bounded import spread
+from torch_geometric_uotp.coefficients import Coefficients
 
 INF = math.inf
 

@@ -5,10 +5,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from torch_geometric_uotp.transforms import transformed
+from torch_geometric_uotp.transforms import functionalized, transformed
 
-# The square of such a gradient, which optimisers keep, is finite.
-LARGEST = {torch.float32: 2.0**60, torch.float64: 2.0**500}
+# Nodes whose limited gradients can be added up.
 NODES = 2.0**20
 
 
@@ -18,8 +17,15 @@ def bounded(grad: Tensor) -> Tensor:
     Features beyond the root of the largest number, or NaN, give such gradients. In a
     sum over sets one of them would be the gradient of all.
     """
-    most = LARGEST[grad.dtype]
+    most = _largest(grad.dtype)
     return grad.nan_to_num(0.0, most, -most).clamp(-most, most)
+
+
+def _largest(dtype: torch.dtype) -> float:
+    """A number whose square, which optimisers keep, is finite."""
+    if dtype == torch.float64:
+        return 2.0**500
+    return min(2.0**60, torch.finfo(dtype).max)
 
 
 class Spread(torch.autograd.Function):
@@ -67,7 +73,7 @@ class BoundGradient(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> Tensor:
-        most = LARGEST[grad.dtype] / NODES
+        most = _largest(grad.dtype) / NODES
         return bounded(grad).clamp(-most, most)
 
 
@@ -91,10 +97,12 @@ class BoundGradientTransformed(torch.autograd.Function):
 
 
 def bound_gradient(x: Tensor) -> Tensor:
-    """x, float32 or better, of which no node's gradient spoils weights that all share.
+    """x, of which no node's gradient spoils weights that all share.
 
     It is so limited that a sum over 2^20 nodes still has a finite square.
     """
+    if transformed() and functionalized(x):
+        return x
     function = BoundGradientTransformed if transformed() else BoundGradient
     return function.apply(x)  # type: ignore[no-any-return, no-untyped-call]
 
@@ -104,5 +112,7 @@ def spread(row: Tensor, size: int) -> Tensor:
 
     What one of the ``size`` rows contributes to the gradient is :func:`bounded`.
     """
+    if transformed() and functionalized(row):
+        return row.repeat(size, 1)
     function = SpreadTransformed if transformed() else Spread
     return function.apply(row, size)  # type: ignore[no-any-return, no-untyped-call]

@@ -3,9 +3,9 @@ r"""The coefficients of the transport problem, in the form the solvers use."""
 import math
 from dataclasses import dataclass, replace
 
-import torch
 from torch import Tensor
 
+from torch_geometric_uotp.arguments import table_of
 from torch_geometric_uotp.projection import Projection
 
 
@@ -187,7 +187,7 @@ def _row(table: Tensor, k: int) -> Tensor:
 
 
 def _table(name: str, value: float | Tensor) -> Tensor:
-    given = torch.as_tensor(value, dtype=torch.float64, device="cpu").detach().clone()
+    given = table_of(name, value)
     table = given.view((1,) * (2 - given.dim()) + given.shape)
     if table.dim() > 2 or not bool((table >= 0).all()):
         raise ValueError(

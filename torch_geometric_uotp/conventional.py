@@ -5,6 +5,8 @@ from typing import Any
 
 import torch
 
+from torch_geometric_uotp.arguments import check_choice
+
 # With these alphas the optimum is the pooling itself, not an approximation: no
 # regulariser (alpha0 = 0) selects, nothing but the regulariser (infinite
 # alpha0) spreads, and an infinite alpha2 imposes the node prior.
@@ -74,8 +76,7 @@ def setting(name: str, **kwargs: Any) -> dict[str, Any]:
         ValueError: If there is no such pooling here, or the solver does not
             reach it in a finite number of steps.
     """
-    if name not in SETTINGS:
-        raise ValueError(f"'name' must be one of {sorted(SETTINGS)} (got '{name}')")
+    check_choice("name", name, SETTINGS)
     check_reached(name, **kwargs)
     return SETTINGS[name] | kwargs
 

@@ -5,8 +5,15 @@ import math
 import torch
 from torch import Tensor
 
+from torch_geometric_uotp.arguments import (
+    check_features,
+    check_integer,
+    check_integers,
+    is_number,
+)
 from torch_geometric_uotp.coefficients import Coefficients
 from torch_geometric_uotp.parametrization import check_sharpness
+from torch_geometric_uotp.precision import outside_autocast
 from torch_geometric_uotp.problem import Problem
 from torch_geometric_uotp.segments import Segments
 from torch_geometric_uotp.solvers.badmm import BADMM
@@ -65,7 +72,7 @@ def uotp_pool(
     chosen = solver_resolver(solver, num_steps, regularizer)
     scores = nodes.reshape(nodes.size(0), math.prod(nodes.shape[1:-1]), nodes.size(-1))
     coefficients = _coefficients(scores, chosen, alpha0, alpha1, alpha2)
-    with torch.autocast(x.device.type, enabled=False):
+    with outside_autocast(x.device):
         solution = chosen(Problem.create(scores, segments, coefficients))
     pooled = solution.pooled.view(segments.num_sets, *nodes.shape[1:]).to(x.dtype)
     if x.dim() == 1:
@@ -74,11 +81,13 @@ def uotp_pool(
 
 
 def _check(x: Tensor, batch: Tensor | None, size: int | None) -> None:
-    if not x.is_floating_point() or x.dim() == 0:
-        raise ValueError(
-            "'x' must be of shape [N], [N, F] or [*, N, F] and of floating-point "
-            f"type (got shape {tuple(x.shape)} and {x.dtype})"
-        )
+    check_features("x", x)
+    if x.dim() == 0:
+        raise ValueError("'x' must be of shape [N], [N, F] or [*, N, F] (got shape ())")
+    if batch is not None:
+        check_integers("batch", batch)
+    if size is not None:
+        check_integer("size", size)
     if batch is None and size not in (None, 1):
         raise ValueError(f"'size' must be 1 without 'batch' (got {size})")
 
@@ -92,9 +101,9 @@ def _coefficients(
     Python's numbers alone, so that it can be compiled.
     """
     for name, alpha in (("alpha0", alpha0), ("alpha1", alpha1), ("alpha2", alpha2)):
-        if not alpha >= 0:
+        if not is_number(alpha) or not alpha >= 0:
             raise ValueError(
-                f"'{name}' must be a number from 0 to infinity (got {alpha})"
+                f"'{name}' must be a number from 0 to infinity (got {alpha!r})"
             )
     dtype = torch.promote_types(scores.dtype, torch.float32)
     if alpha0 > 0:

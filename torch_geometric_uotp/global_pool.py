@@ -6,6 +6,12 @@ from torch_geometric.nn import global_add_pool, global_max_pool, global_mean_poo
 from torch_geometric.nn.aggr import Aggregation
 from torch_geometric.nn.resolver import aggregation_resolver
 
+from torch_geometric_uotp.arguments import (
+    check_count,
+    check_integers,
+    check_tensor,
+)
+
 FUNCTIONS = {global_mean_pool: "mean", global_max_pool: "max", global_add_pool: "sum"}
 
 
@@ -27,11 +33,14 @@ class GlobalPool(Module):
         - **output:** set features :math:`(*, |\mathcal{G}|, F)` or
           :math:`(|\mathcal{G}|)`; as PyG's functions have it, without that axis
           for one set and extra axes
+
+    Raises:
+        ValueError: If ``aggr`` is neither an aggregation nor the name of one.
     """
 
     def __init__(self, aggr: str | Aggregation) -> None:
         super().__init__()
-        self.aggr = aggregation_resolver(aggr)
+        self.aggr = _resolved(aggr)
 
     def reset_parameters(self) -> None:
         """Reset those of the pooling."""
@@ -47,8 +56,31 @@ class GlobalPool(Module):
             batch (torch.Tensor, optional): The set of each node.
             size (int, optional): The number of sets. Without ``batch`` it counts
                 for nothing, as in PyG's functions.
+
+        Raises:
+            ValueError: If ``x`` or ``batch`` is no tensor, ``size`` no integer, or
+                they are not as the pooling takes them.
         """
+        check_tensor("x", x)
+        if batch is not None:
+            check_integers("batch", batch)
+        if size is not None:
+            check_count("size", size, least=0)
         if x.dim() == 1:
             return self.forward(x.unsqueeze(-1), batch, size).squeeze(-1)
         pooled: Tensor = self.aggr(x, batch, dim_size=None if batch is None else size)
         return pooled.squeeze(-2) if batch is None and x.dim() > 2 else pooled
+
+
+def _resolved(aggr: str | Aggregation) -> Aggregation:
+    try:
+        found = aggregation_resolver(aggr)
+    except TypeError as error:
+        raise ValueError(
+            f"'{aggr}' cannot be made of its name alone: give the aggregation itself"
+        ) from error
+    if not isinstance(found, Aggregation):
+        raise ValueError(
+            f"'aggr' must be an aggregation or the name of one (got {aggr!r})"
+        )
+    return found

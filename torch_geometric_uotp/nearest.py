@@ -6,8 +6,10 @@ import torch
 from torch import Tensor
 
 from torch_geometric_uotp.aggr import UOTPAggregation
+from torch_geometric_uotp.arguments import check_features, check_integer
 from torch_geometric_uotp.modes import modes_kept
 from torch_geometric_uotp.priors import UniformPrior
+from torch_geometric_uotp.transforms import values_known
 
 # Powers of ten between which the inverse temperature of a softmax is sought.
 EXPONENTS = (-3.0, 3.0)
@@ -42,12 +44,17 @@ def nearest_pooling(
         ``softmax(t=...)``, and maybe ``attention``.
 
     Raises:
-        ValueError: If the layer is another one, there is no such head, or the
-            input is not as the layer takes it.
+        ValueError: If the layer is another one, there is no such head, the input
+            is not as the layer takes it, or there is no finite output to compare.
     """
     if not isinstance(layer, UOTPAggregation):
         raise ValueError(f"'layer' must be a UOTPAggregation (got {layer})")
     channels = _channels(layer, head)
+    check_features("x", x)
+    if x.numel() == 0:
+        raise ValueError(f"'x' must hold a node at least (got shape {tuple(x.shape)})")
+    if not values_known(x):
+        raise ValueError(f"'x' must hold values (got a tensor on {x.device})")
 
     def pool(pooling: UOTPAggregation) -> Tensor:
         pooled: Tensor = pooling(x, index, ptr, dim_size)
@@ -63,6 +70,8 @@ def _distances(
     layer: UOTPAggregation, pool: Callable[[UOTPAggregation], Tensor]
 ) -> dict[str, float]:
     ours = pool(layer)
+    if not bool(ours.isfinite().all()):
+        raise ValueError("'x' must give a finite output (got NaN or infinity)")
     scale = ours.norm().clamp(min=torch.finfo(torch.double).tiny)
 
     def distance(pooling: UOTPAggregation) -> float:
@@ -83,6 +92,7 @@ def _distances(
 def _channels(layer: UOTPAggregation, head: int | None) -> slice:
     if head is None:
         return slice(None)
+    check_integer("head", head)
     if not 0 <= head < layer.heads:
         raise ValueError(f"'head' must be in [0, {layer.heads}) (got {head})")
     width = layer.channels // layer.heads

@@ -2,16 +2,19 @@ r"""What aggregations are given: the nodes of all sets, along any axis."""
 
 from torch import Tensor
 
+from torch_geometric_uotp.arguments import check_features
+
 
 def nodes_first(x: Tensor, dim: int, channels: int) -> Tensor:
     """Nodes along ``dim`` moved to the front, [N, *, F].
 
     Raises:
-        ValueError: If they are not of floating-point type, have another number of
-            channels than F, or lie along the axis of the channels.
+        ValueError: If they are no dense tensor of floating-point type, have another
+            number of channels than F, or lie along the axis of the channels.
     """
-    if not x.is_floating_point():
-        raise ValueError(f"'x' must be of floating-point type (got {x.dtype})")
+    check_features("x", x)
+    if x.dim() < 2:
+        raise ValueError(f"'x' must be of shape [*, N, F] (got {tuple(x.shape)})")
     if x.size(-1) != channels:
         raise ValueError(
             f"'x' must have {channels} channels in its last axis (got {x.size(-1)})"

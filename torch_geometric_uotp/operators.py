@@ -1,12 +1,14 @@
 r"""What the native operators of all solvers share: shapes, gradients, and theirs."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor
+
+from torch_geometric_uotp.arguments import check_device
 
 Portable = Callable[..., Tensor]
 Gradients = tuple[Tensor | None, ...]
@@ -112,6 +114,7 @@ class Operator:
 
     def _fake_forward(self, *arguments: Any) -> tuple[Tensor, ...]:
         named = dict(zip(self.tensors, arguments, strict=False))
+        check_devices(named)
         x, num_steps = named["x"], arguments[len(self.tensors)]
         dtype = torch.promote_types(x.dtype, torch.float32)
         shapes = self.shapes(
@@ -120,10 +123,12 @@ class Operator:
         return tuple(x.new_empty(shape, dtype=dtype) for shape in shapes)
 
     def _fake_backward(self, grad: Tensor, *arguments: Any) -> tuple[Tensor, ...]:
-        named = zip(self.tensors, arguments, strict=False)
+        named = dict(zip(self.tensors, arguments, strict=False))
+        kept = arguments[len(arguments) - len(self.kept) :]
+        check_devices({**named, "grad": grad, **dict(enumerate(kept))})
         return tuple(
             grad.new_empty(0) if tensor is None else torch.empty_like(tensor)
-            for name, tensor in named
+            for name, tensor in named.items()
             if name not in LAYOUT
         )
 
@@ -183,6 +188,21 @@ class Eager(torch.autograd.Function):
         saved = ctx.saved_tensors
         with _unrecorded():
             return None, *ctx.operator.backward(saved, ctx.options, grad)
+
+
+def check_devices(named: Mapping[Any, Tensor | None]) -> None:
+    """Refuse tensors of an operator on several devices.
+
+    One on meta is enough for a call to end in a function that gives shapes alone,
+    and tensors on a CPU to come back with whatever their memory held.
+
+    Raises:
+        ValueError: If they are not all where ``x`` is.
+    """
+    device = named["x"].device  # type: ignore[union-attr]
+    for name, tensor in named.items():
+        if tensor is not None:
+            check_device(str(name), tensor, "x", device)
 
 
 def _unrecorded() -> AbstractContextManager[object]:

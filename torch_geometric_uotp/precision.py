@@ -8,7 +8,8 @@ from torch import Tensor
 from torch.nn import Linear, Module
 from torch.nn.functional import linear
 
-from torch_geometric_uotp.transforms import transformed
+from torch_geometric_uotp.arguments import check_device, check_real
+from torch_geometric_uotp.transforms import functionalized, transformed
 
 
 class Promote(torch.autograd.Function):
@@ -52,6 +53,8 @@ def promote(x: Tensor, dtype: torch.dtype) -> Tensor:
     """Convert ``x`` to a type, mostly a wider one, and leave it alone if it is."""
     if x.dtype == dtype:
         return x
+    if transformed() and functionalized(x):
+        return x.to(dtype)
     function = PromoteTransformed if transformed() else Promote
     return function.apply(x, dtype)  # type: ignore[no-any-return, no-untyped-call]
 
@@ -69,13 +72,16 @@ def linear_in_type(module: Module, x: Tensor) -> Tensor:
     return linear(x, promote(module.weight, x.dtype), bias)
 
 
-def outside_autocast(device_type: str) -> AbstractContextManager[Any]:
+def outside_autocast(device: torch.device) -> AbstractContextManager[Any]:
     """Switch autocast off, where it is on: the switch costs a small batch time.
 
-    What is compiled or exported may be called within autocast later.
+    What is compiled or exported may be called within autocast later. On meta there is
+    no autocast.
     """
-    if torch.compiler.is_compiling() or torch.is_autocast_enabled(device_type):
-        return torch.autocast(device_type, enabled=False)
+    if device.type == "meta":
+        return nullcontext()
+    if torch.compiler.is_compiling() or torch.is_autocast_enabled(device.type):
+        return torch.autocast(device.type, enabled=False)
     return nullcontext()
 
 
@@ -95,8 +101,42 @@ def applied(
     plain :class:`torch.nn.Linear`, is given ``x`` in the type of its own weights,
     since it could not be called with another.
     """
-    found: Tensor = module(promote(x, _wanted(module, dtype)), *arguments)
+    found = _called(module, promote(x, _wanted(module, dtype)), *arguments)
     return promote(found, dtype)
+
+
+def _called(module: Module, x: Tensor, *arguments: object) -> Tensor:
+    """What a module makes of ``x``; an error says where weights are elsewhere."""
+    if torch.compiler.is_compiling():
+        return module(x, *arguments)  # type: ignore[no-any-return]
+    name = type(module).__name__
+    if not x.is_meta and not _may_move(module):
+        # PyTorch may multiply with what has no values, and return whatever there is.
+        _check_weights(module, x.device, only_meta=True)
+    try:
+        found: Tensor = module(x, *arguments)
+    except RuntimeError:
+        _check_weights(module, x.device)
+        raise
+    check_real(f"the output of {name}", found)
+    check_device(f"the output of {name}", found, "x", x.device)
+    return found
+
+
+def _may_move(module: Module) -> bool:
+    """Whether a hook, or a forward pass put in place, may bring weights to x."""
+    inside = module.modules()
+    return any(part._forward_pre_hooks or "forward" in vars(part) for part in inside)
+
+
+def _check_weights(
+    module: Module, device: torch.device, only_meta: bool = False
+) -> None:
+    for part in module.modules():
+        for weight in (*part._parameters.values(), *part._buffers.values()):
+            if weight is not None and (weight.is_meta or not only_meta):
+                name = f"a weight of {type(part).__name__}"
+                check_device(name, weight, "x", device)
 
 
 def _wanted(module: Module, dtype: torch.dtype) -> torch.dtype:

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn import Linear, Module
 
+from torch_geometric_uotp.arguments import check_constant
 from torch_geometric_uotp.precision import Promoting, linear_in_type
 from torch_geometric_uotp.segments import Segments
 from torch_geometric_uotp.transforms import values_known
@@ -147,7 +148,8 @@ def log_channel_prior(prior: Tensor | None, channels: int, heads: int) -> Tensor
     It is of float64 and on the CPU.
 
     Raises:
-        ValueError: If it is of another shape, or not positive and finite.
+        ValueError: If it is of another shape, a parameter, or not positive and
+            finite.
     """
     if prior is None:
         return None
@@ -156,6 +158,7 @@ def log_channel_prior(prior: Tensor | None, channels: int, heads: int) -> Tensor
         raise ValueError(
             f"'channel_prior' must be a tensor of shape ({channels},) (got {given})"
         )
+    check_constant("channel_prior", prior)
     exact = prior.detach().to("cpu", torch.float64)
     return log_positive("channel_prior", exact).view(heads, -1)
 
@@ -182,7 +185,7 @@ def log_or_left_out(name: str, prior: Tensor) -> Tensor:
 
 
 def _check_range(name: str, prior: Tensor, valid: Tensor, wanted: str) -> None:
-    if not values_known():
+    if not values_known(prior):
         return
     valid = valid & (prior < math.inf)
     if not bool(valid.all()):

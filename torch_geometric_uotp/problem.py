@@ -7,6 +7,7 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
+from torch_geometric_uotp.arguments import check_device
 from torch_geometric_uotp.bounded import spread
 from torch_geometric_uotp.coefficients import Coefficients
 from torch_geometric_uotp.precision import promote
@@ -79,8 +80,10 @@ class Problem:
         prior -inf are left out; a set that has no others pools to 0.
 
         Raises:
-            ValueError: If the coefficients are of another type than they must be.
+            ValueError: If the coefficients are of another type than they must be, or
+                something is on another device than the scores.
         """
+        _check_devices(scores, segments, coefficients, log_p0, log_q0, values)
         wanted = torch.promote_types(scores.dtype, torch.float32)
         if coefficients.t.dtype != wanted:
             raise ValueError(
@@ -251,6 +254,31 @@ class Problem:
         """
         largest = min(LARGEST_SELECTED, torch.finfo(self.scores.dtype).max)
         return replace(self, scores=self.scores.detach().clamp(-largest, largest))
+
+
+def _check_devices(
+    scores: Tensor,
+    segments: Segments,
+    coefficients: Coefficients,
+    log_p0: Tensor | None,
+    log_q0: Tensor | None,
+    values: Tensor | None,
+) -> None:
+    """Refuse tensors on several devices, which an operator may not notice."""
+    device = scores.device
+    named = (
+        ("index", segments.index),
+        ("coefficients", coefficients.t),
+        ("coefficients", coefficients.r_p),
+        ("coefficients", coefficients.r_q),
+        ("coefficients", coefficients.rho),
+        ("channel_prior", log_p0),
+        ("node_prior", log_q0),
+        ("values", values),
+    )
+    for name, tensor in named:
+        if tensor is not None:
+            check_device(name, tensor, "x", device)
 
 
 @dataclass(frozen=True)

@@ -21,6 +21,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from torch_geometric_uotp.precision import outside_autocast
 from torch_geometric_uotp.segments import Segments
 from torch_geometric_uotp.transforms import torch_alone
 
@@ -106,7 +107,7 @@ def transform(a: Tensor, m: Tensor, segments: Segments) -> Tensor:
 def _gram(a: Tensor, b: Tensor, ptr: Tensor, order: Tensor | None) -> Tensor:
     heads, channels = a.shape[1:]
     out = a.new_zeros(ptr.numel() - 1, heads, channels, channels)
-    with torch.autocast(a.device.type, enabled=False):
+    with outside_autocast(a.device):
         for blocks in _blocks(ptr, order, heads, channels):
             product = blocks.read(a).transpose(-2, -1) @ blocks.read(b)
             out.index_add_(0, blocks.sets, product)
@@ -117,7 +118,7 @@ def _gram(a: Tensor, b: Tensor, ptr: Tensor, order: Tensor | None) -> Tensor:
 def _transform(a: Tensor, m: Tensor, ptr: Tensor, order: Tensor | None) -> Tensor:
     heads, channels = a.shape[1:]
     out = a.new_empty(a.size(0) + 1, heads, channels)
-    with torch.autocast(a.device.type, enabled=False):
+    with outside_autocast(a.device):
         for blocks in _blocks(ptr, order, heads, channels):
             blocks.write(blocks.read(a) @ m.index_select(0, blocks.sets), out)
     return out[:-1]

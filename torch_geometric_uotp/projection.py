@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from torch_geometric_uotp.bounded import bounded
-from torch_geometric_uotp.transforms import transformed
+from torch_geometric_uotp.transforms import functionalized, transformed
 
 # Integers, where autograd functions use them: dynamic shapes make symbols of floats
 # outside a function, and torch.compile then fails at the second use.
@@ -72,6 +72,8 @@ class ProjectTransformed(torch.autograd.Function):
 
 def project(intervals: tuple[Interval, ...], *tables: Tensor) -> tuple[Tensor, ...]:
     """Points from what is stored: see :class:`ProjectToIntervals`."""
+    if transformed() and functionalized(*tables):
+        return _clamped(intervals, tables)
     function = ProjectTransformed if transformed() else ProjectToIntervals
     return function.apply(intervals, *tables)  # type: ignore[no-any-return, no-untyped-call]
 

@@ -7,6 +7,11 @@ from torch import Tensor
 from torch.nn import LayerNorm, Linear, Module
 from torch.nn.functional import layer_norm
 
+from torch_geometric_uotp.arguments import (
+    check_count,
+    check_features,
+    check_flag,
+)
 from torch_geometric_uotp.bounded import bound_gradient
 from torch_geometric_uotp.precision import (
     Promoting,
@@ -31,10 +36,15 @@ class NormalisedScores(Promoting):
     Args:
         channels (int): F.
         mapped (bool): Whether W is there, of shape [F, F]. (default: :obj:`False`)
+
+    Raises:
+        ValueError: If an argument is not as above.
     """
 
     def __init__(self, channels: int, mapped: bool = False) -> None:
         super().__init__()
+        check_count("channels", channels)
+        check_flag("mapped", mapped)
         self.map = Linear(channels, channels, bias=False) if mapped else None
         self.norm = LayerNorm(channels)
 
@@ -45,7 +55,17 @@ class NormalisedScores(Promoting):
         self.norm.reset_parameters()
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return scores of shape [..., F] for nodes x of shape [..., F]."""
+        """Return scores of shape [..., F] for nodes x of shape [..., F].
+
+        Raises:
+            ValueError: If x is not of that shape and of floating-point type.
+        """
+        check_features("x", x)
+        if x.dim() == 0 or x.size(-1) != self.norm.normalized_shape[0]:
+            raise ValueError(
+                f"'x' must have {self.norm.normalized_shape[0]} channels in its last "
+                f"axis (got shape {tuple(x.shape)})"
+            )
         x = _limited(x)
         if self.map is not None:
             x = _limited(linear_in_type(self.map, x))

@@ -5,15 +5,21 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from torch_geometric_uotp.arguments import (
+    check_device,
+    check_integer,
+    check_integers,
+)
 from torch_geometric_uotp.reductions import (
     CSRReduction,
     Reduction,
     ScatterReduction,
     has_torch_scatter,
 )
-from torch_geometric_uotp.transforms import values_known
+from torch_geometric_uotp.transforms import traced, values_known
 
-INTEGERS = (torch.int64, torch.int32, torch.int16, torch.int8, torch.uint8)
+# The boundaries of more sets would be too many bytes to count.
+MOST_SETS = 2**59
 
 
 @dataclass(frozen=True)
@@ -48,8 +54,8 @@ class Segments:
         Raises:
             ValueError: If ``index`` is not a vector of integers in [0, G).
         """
-        _check_integer_vector("index", index)
-        if index.numel() > 0 and values_known():
+        check_integers("index", index)
+        if index.numel() > 0 and values_known(index):
             low, high = (int(bound) for bound in index.aminmax())
             if low < 0 or high >= num_sets:
                 raise ValueError(
@@ -72,7 +78,7 @@ class Segments:
             ValueError: If ``ptr`` is not a vector of integers that starts at
                 0, never decreases and ends at N.
         """
-        _check_integer_vector("ptr", ptr)
+        _check_ptr(ptr)
         _check_boundaries(ptr, num_nodes)
         ptr = ptr.long()
         counts, num_sets = ptr.diff(), ptr.numel() - 1
@@ -81,7 +87,7 @@ class Segments:
         # On a CPU torch-scatter is the slower of the two.
         reduction: Reduction = (
             CSRReduction(index, ptr)
-            if ptr.is_cuda and has_torch_scatter() and values_known()
+            if ptr.is_cuda and has_torch_scatter() and values_known(ptr)
             else ScatterReduction(index, num_sets)
         )
         return cls(index, num_sets, reduction, ptr)
@@ -121,18 +127,19 @@ class Segments:
             ptr (torch.Tensor, optional): See :meth:`from_ptr`. Without it and
                 ``index`` all nodes form one set.
             num_sets (int, optional): G. (default: as many as are described)
-            device (torch.device, optional): Where that one set lives.
+            device (torch.device, optional): Where the nodes are. (default: where
+                they are described)
 
         Raises:
-            ValueError: If the description contradicts itself or ``num_nodes``.
+            ValueError: If the description contradicts itself or ``num_nodes``, or
+                is on another device.
         """
+        check_sets(index, ptr, num_sets, device)
         if index is not None and index.numel() != num_nodes:
             raise ValueError(
                 f"'index' must hold one set for each of {num_nodes} nodes (got "
                 f"{index.numel()})"
             )
-        if num_sets is not None and _is_negative(num_sets):
-            raise ValueError(f"'dim_size' must not be negative (got {num_sets})")
         if ptr is not None:
             segments = cls.from_ptr(ptr, num_nodes)
             _check_agreement(segments, index, num_sets)
@@ -141,7 +148,6 @@ class Segments:
             index = torch.zeros(num_nodes, dtype=torch.long, device=device)
             num_sets = 1 if num_sets is None else num_sets
         if num_sets is None:
-            _check_integer_vector("index", index)
             num_sets = int(index.max()) + 1 if num_nodes > 0 else 0
         return cls.from_index(index, num_sets)
 
@@ -209,23 +215,56 @@ class Segments:
         return x.masked_fill(empty, value)
 
 
-def _check_integer_vector(name: str, tensor: Tensor) -> None:
-    if tensor.dim() != 1 or tensor.dtype not in INTEGERS:
-        raise ValueError(
-            f"'{name}' must be a vector of integers (got shape "
-            f"{tuple(tensor.shape)} and {tensor.dtype})"
-        )
+def check_sets(
+    index: Tensor | None,
+    ptr: Tensor | None,
+    num_sets: int | None,
+    device: torch.device | None = None,
+) -> None:
+    """Check the kind of what describes sets, without a look at any value.
+
+    Args:
+        index (torch.Tensor, optional): See :meth:`Segments.from_index`.
+        ptr (torch.Tensor, optional): See :meth:`Segments.from_ptr`.
+        num_sets (int, optional): G.
+        device (torch.device, optional): Where the nodes are.
+
+    Raises:
+        ValueError: If something is of another kind or on another device, or if G
+            is negative, or not to be told from tensors without values.
+    """
+    if index is not None:
+        check_integers("index", index)
+    if ptr is not None:
+        _check_ptr(ptr)
+    for name, given in (("index", index), ("ptr", ptr)):
+        if given is not None and device is not None:
+            check_device(name, given, "x", device)
+    if num_sets is not None:
+        check_integer("dim_size", num_sets)
+        _check_number_of_sets(num_sets)
+    elif index is not None and ptr is None and index.is_meta:
+        raise ValueError("an 'index' on meta holds no values: 'dim_size' must be given")
 
 
-def _is_negative(count: int) -> bool:
+def _check_ptr(ptr: Tensor) -> None:
+    check_integers("ptr", ptr)
+    if ptr.numel() == 0:
+        raise ValueError("'ptr' must hold at least one boundary, 0 (got none)")
+
+
+def _check_number_of_sets(num_sets: int) -> None:
     # A compiler may not know it, where it stems from what a tensor holds.
-    return not torch.compiler.is_compiling() and count < 0
+    if torch.compiler.is_compiling():
+        return
+    if num_sets < 0:
+        raise ValueError(f"'dim_size' must not be negative (got {num_sets})")
+    if num_sets >= MOST_SETS:
+        raise ValueError(f"'dim_size' must be below {MOST_SETS} (got {num_sets})")
 
 
 def _check_boundaries(ptr: Tensor, num_nodes: int) -> None:
-    if ptr.numel() == 0:
-        raise ValueError("'ptr' must hold at least one boundary, 0 (got none)")
-    if torch.compiler.is_compiling():
+    if torch.compiler.is_compiling() or traced(ptr):
         return
     first, last = int(ptr[0]), int(ptr[-1])
     if first != 0:
@@ -253,8 +292,9 @@ def _check_agreement(
         )
     if index is None:
         return
-    _check_integer_vector("index", index)
-    if values_known() and not torch.equal(index.long(), segments.index):
+    if values_known(index, segments.index) and not torch.equal(
+        index.long(), segments.index
+    ):
         raise ValueError(
             "'index' and 'ptr' describe different sets; give one of them, or "
             "nodes sorted by set"

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn import Parameter
 
+from torch_geometric_uotp.arguments import check_device, table_of
 from torch_geometric_uotp.bounded import spread
 from torch_geometric_uotp.holder import (
     CoefficientHolder,
@@ -45,7 +46,7 @@ class SizeScaling(CoefficientHolder):
     ) -> None:
         super().__init__()
         self.channels = channels
-        start = torch.as_tensor(power, dtype=torch.float64, device="cpu").clone()
+        start = table_of("size_power", power)
         if start.dim() > 1 or start.numel() not in (1, heads):
             raise ValueError(
                 f"'size_power' must be a number, or of shape ({heads},) (got shape "
@@ -77,6 +78,7 @@ class SizeScaling(CoefficientHolder):
             pooled (torch.Tensor): Averages.
             counts (torch.Tensor): N, of shape [G, 1] or one for each of those heads.
         """
+        check_device("size_power", self.table, "x", pooled.device)
         heads = pooled.size(1) // self.channels
         power = spread(self._power(pooled.dtype), pooled.size(0))
         power = power.repeat(1, heads // power.size(1))

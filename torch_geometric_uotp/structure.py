@@ -5,6 +5,7 @@ from dataclasses import dataclass, fields, replace
 import torch
 from torch import Tensor
 
+from torch_geometric_uotp.arguments import check_device
 from torch_geometric_uotp.precision import promote
 from torch_geometric_uotp.problem import Problem
 from torch_geometric_uotp.products import gram, transform
@@ -35,7 +36,12 @@ class StructuralProblem(Problem):
 
     @classmethod
     def extend(cls, problem: Problem, alpha_s: Tensor) -> "StructuralProblem":
-        """Add the term to a problem."""
+        """Add the term to a problem.
+
+        Raises:
+            ValueError: If ``alpha_s`` is on another device.
+        """
+        check_device("alpha_s", alpha_s, "x", problem.scores.device)
         given = {field.name: getattr(problem, field.name) for field in fields(problem)}
         return cls(**given, alpha_s=alpha_s)
 

@@ -1,7 +1,15 @@
-r"""What surrounds a call: a compiler, or a transform that differentiates or batches."""
+r"""What surrounds a call: a compiler, a tracer, or a transform of a function."""
 
 import torch
+from torch import Tensor
+from torch._C._functorch import TransformType, get_interpreter_stack
+from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode
 from torch.autograd import forward_ad
+from torch.fx.experimental.proxy_tensor import ProxyTorchDispatchMode
+from torch.utils._python_dispatch import _get_current_dispatch_mode_stack
+
+FUNCTIONALIZE = TransformType.Functionalize
+TRACERS = (FakeTensorMode, ProxyTorchDispatchMode)
 
 
 def torch_alone() -> bool:
@@ -21,6 +29,27 @@ def transformed() -> bool:
     return not torch.compiler.is_compiling() and torch_alone()
 
 
-def values_known() -> bool:
-    """Whether Python may decide by what a tensor holds."""
-    return not (torch.compiler.is_compiling() or torch_alone())
+def functionalized(*tensors: Tensor) -> bool:
+    """Whether :func:`torch.func.functionalize` alone sees a call without gradients.
+
+    It knows no autograd functions of Python.
+    """
+    levels = get_interpreter_stack()
+    if levels is None or any(level.key() != FUNCTIONALIZE for level in levels):
+        return False
+    moving = any(tensor.requires_grad for tensor in tensors)
+    return not (moving and torch.is_grad_enabled())
+
+
+def traced(*tensors: Tensor) -> bool:
+    """Whether tensors have shapes alone: on meta, fake, or in ``make_fx``."""
+    if torch._C._len_torch_dispatch_stack() > 0:
+        modes = _get_current_dispatch_mode_stack()
+        if any(isinstance(mode, TRACERS) for mode in modes):
+            return True
+    return any(tensor.is_meta or isinstance(tensor, FakeTensor) for tensor in tensors)
+
+
+def values_known(*tensors: Tensor) -> bool:
+    """Whether Python may decide by what tensors, these among them, hold."""
+    return not (torch.compiler.is_compiling() or torch_alone() or traced(*tensors))

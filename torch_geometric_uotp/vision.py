@@ -7,6 +7,7 @@ from torch import Tensor
 from torch.nn import Module
 
 from torch_geometric_uotp.aggr import UOTPAggregation
+from torch_geometric_uotp.arguments import check_features
 from torch_geometric_uotp.conventional import setting
 from torch_geometric_uotp.problem import Solution
 
@@ -107,6 +108,7 @@ class UOTPPool2d(Module):
     def _pixels(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """All pixels [B H W, C], and the boundaries [B + 1] of the images."""
         channels = self.readout.channels
+        check_features("x", x)
         if x.dim() not in (3, 4) or x.size(-3) != channels:
             raise ValueError(
                 f"'x' must be of shape [B, {channels}, H, W] or [{channels}, H, W] "

@@ -6,7 +6,7 @@ layer does not keep it. The first line of its docstring says what it asks.
 
 from collections.abc import Callable
 
-from tests.conformance import deployment, grouping, numerics
+from tests.conformance import deployment, grouping, numerics, tracing
 from tests.conformance.case import Case
 
 Clause = Callable[[Case], None]
@@ -48,5 +48,14 @@ CLAUSES: dict[str, Clause] = {
         deployment.state_dict,
         deployment.all_gradients,
         deployment.live_parameters,
+        tracing.meta_device,
+        tracing.meta_leading_axes,
+        tracing.other_device,
+        tracing.fake_tensors,
+        tracing.tracing,
+        tracing.tracing_fakes,
+        tracing.tracing_symbols,
+        tracing.functionalizing,
+        tracing.module_tracing,
     )
 }

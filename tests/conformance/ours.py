@@ -41,7 +41,8 @@ def _hierarchical(name: str, **kwargs: Any) -> Case:
 
 # To decide that a set is solved takes looking at its values.
 UNTIL_SOLVED = dict.fromkeys(
-    ("transforming", "forward_mode"), "is refused: torch.func needs 'num_steps'"
+    ("transforming", "forward_mode", "functionalizing"),
+    "is refused: torch.func needs 'num_steps'",
 )
 UNNORMALIZED = {
     "single_node": "gives the channel's share of the mass times the node by definition"

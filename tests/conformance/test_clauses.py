@@ -90,6 +90,14 @@ class Clinging(SumAggregation):
         self.unused = Parameter(torch.ones(()))
 
 
+class Particular(SumAggregation):
+    """Wants to see a tensor."""
+
+    def __call__(self, x, index=None, ptr=None, dim_size=None, dim=-2, **kwargs):
+        assert isinstance(x, Tensor)
+        return super().__call__(x, index, ptr, dim_size, dim, **kwargs)
+
+
 BROKEN: list[tuple[str, Callable[[], Aggregation]]] = [
     ("ptr_and_index", Bothered),
     ("one_set", Doubling),
@@ -102,6 +110,8 @@ BROKEN: list[tuple[str, Callable[[], Aggregation]]] = [
     ("state_dict", Forgetful),
     ("all_gradients", Clinging),
     ("live_parameters", Clinging),
+    ("other_device", SumAggregation),
+    ("module_tracing", Particular),
 ]
 
 
@@ -111,8 +121,8 @@ def test_clause_notices(clause: str, layer: Callable[[], Aggregation]) -> None:
         CLAUSES[clause](Case(layer.__name__, lambda channels: layer()))
 
 
-# It checks no index and no ptr, and with ptr has no second derivative.
-NOT_KEPT_BY_SUM = {"bad_index", "bad_ptr", "second_derivative_ptr"}
+# It checks no index, no ptr and no device, and with ptr has no second derivative.
+NOT_KEPT_BY_SUM = {"bad_index", "bad_ptr", "other_device", "second_derivative_ptr"}
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,9 @@ from torch_geometric.nn.inits import reset
 from torch_geometric.nn.resolver import aggregation_resolver
 
 from torch_geometric_uotp.aggr.given_prior import GivenPriorUOTP
+from torch_geometric_uotp.aggr.readout import Readout
 from torch_geometric_uotp.aggr.uotp import UOTPAggregation
+from torch_geometric_uotp.arguments import check_choice
 from torch_geometric_uotp.conventional import check_reached
 from torch_geometric_uotp.nodes import nodes_first
 from torch_geometric_uotp.precision import (
@@ -80,10 +82,11 @@ WEIGHTS: dict[str, type[SharedWeights] | type[GatedWeights]] = {
     "shared": SharedWeights,
     "gated": GatedWeights,
 }
+LISTS = (list, tuple, ModuleList)
 POOLINGS = {"mixed": "shared", "gated": "gated"}
 
 
-class HierarchicalUOTPAggregation(Promoting, Described, Aggregation):
+class HierarchicalUOTPAggregation(Promoting, Described, Readout):
     r"""A hierarchical pooling of `"Regularized Optimal Transport Layers for
     Generalized Global Pooling Operations" <https://arxiv.org/abs/2212.06339>`_.
 
@@ -141,7 +144,7 @@ class HierarchicalUOTPAggregation(Promoting, Described, Aggregation):
         self.combine = GivenPriorUOTP(channels, **kwargs)
         if poolings is None:
             poolings = [_exactly("mean", channels), _exactly("max", channels)]
-        if isinstance(poolings, (str, Aggregation)) or len(poolings) == 0:
+        if not isinstance(poolings, LISTS) or len(poolings) == 0:
             raise ValueError(
                 "'poolings' must be a list of at least one name or aggregation (got "
                 f"{poolings or 'none'})"
@@ -165,8 +168,7 @@ class HierarchicalUOTPAggregation(Promoting, Described, Aggregation):
             ValueError: If there is no such pooling here, or the solver does not
                 reach it in a finite number of steps.
         """
-        if name not in POOLINGS:
-            raise ValueError(f"'name' must be one of {sorted(POOLINGS)} (got '{name}')")
+        check_choice("name", name, POOLINGS)
         check_reached(name, **kwargs)
         follow = {"alpha0": math.inf, "alpha1": math.inf, "alpha2": math.inf}
         return cls(channels, **{"weights": POOLINGS[name], **follow, **kwargs})
@@ -233,7 +235,7 @@ class HierarchicalUOTPAggregation(Promoting, Described, Aggregation):
 
     def _log_prior(self, nodes: Tensor, segments: Segments) -> Tensor:
         """Logits of the poolings, of shape [G M, *, heads]."""
-        with outside_autocast(nodes.device.type):
+        with outside_autocast(nodes.device):
             logits = applied(self.weights, nodes, nodes.dtype, segments)
         sets = (segments.num_sets, *nodes.shape[1:-1], len(self.poolings))
         if logits.shape[:-1] != sets or logits.size(-1) not in (1, self.combine.heads):
@@ -272,8 +274,8 @@ def _pooling(given: str | Aggregation, channels: int) -> Aggregation:
 def _weights(given: str | Module, channels: int, poolings: int, heads: int) -> Module:
     if isinstance(given, Module):
         return given
-    if given not in WEIGHTS:
+    if not isinstance(given, str) or given not in WEIGHTS:
         raise ValueError(
-            f"'weights' must be one of {sorted(WEIGHTS)} or a module (got '{given}')"
+            f"'weights' must be one of {sorted(WEIGHTS)} or a module (got {given!r})"
         )
     return WEIGHTS[given](channels, poolings, heads)

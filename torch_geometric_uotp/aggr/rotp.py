@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from torch_geometric_uotp.aggr.uotp import UOTPAggregation
+from torch_geometric_uotp.arguments import table_of
 from torch_geometric_uotp.problem import Problem
 from torch_geometric_uotp.segments import Segments
 from torch_geometric_uotp.solvers.structural import Structural
@@ -104,11 +105,11 @@ class ROTPAggregation(UOTPAggregation):
 
 
 def _row(alpha_s: float | Tensor, heads: int) -> Tensor:
-    given = torch.as_tensor(alpha_s, dtype=torch.float64, device="cpu")
+    given = table_of("alpha_s", alpha_s)
     valid = (given >= 0) & (given < math.inf)
     if given.shape not in ((), (1,), (heads,)) or not bool(valid.all()):
         raise ValueError(
             f"'alpha_s' must be a number, or of shape ({heads},), finite and not "
             f"negative (got {alpha_s})"
         )
-    return given.detach().clone().expand(heads)
+    return given.expand(heads)

@@ -7,11 +7,17 @@ from typing import Any, Self
 import torch
 from torch import Tensor
 from torch.nn import Module
-from torch_geometric.nn.aggr import Aggregation
 from torch_geometric.nn.inits import reset
 
+from torch_geometric_uotp.aggr.readout import Readout
 from torch_geometric_uotp.aggr.settings import name_of_prior, settings_of_solver
-from torch_geometric_uotp.arguments import check_count
+from torch_geometric_uotp.arguments import (
+    check_count,
+    check_device,
+    check_features,
+    check_flag,
+    check_real,
+)
 from torch_geometric_uotp.channel_prior import ChannelPrior
 from torch_geometric_uotp.coefficients import Coefficients, readable
 from torch_geometric_uotp.conventional import setting
@@ -44,7 +50,7 @@ from torch_geometric_uotp.starts import spread
 from torch_geometric_uotp.state import Described, Settings
 
 
-class UOTPAggregation(Promoting, Described, Aggregation):
+class UOTPAggregation(Promoting, Described, Readout):
     r"""The unbalanced optimal transport pooling of `"Revisiting Global Pooling
     through the Lens of Optimal Transport" <https://arxiv.org/abs/2201.09191>`_.
 
@@ -96,7 +102,8 @@ class UOTPAggregation(Promoting, Described, Aggregation):
             weights; a logit of -inf leaves a node out, whatever ``alpha2``.
             (default: ``uniform``)
         channel_prior (torch.Tensor, optional): :math:`p_0`, positive, of shape
-            [channels]; each head's part is normalised. (default: uniform)
+            [channels]; each head's part is normalised. It is copied into a
+            buffer, which does not learn. (default: uniform)
         scores (torch.nn.Module, optional): A map from nodes to what X is in the
             problem above, of the same shape, called in the type of its own
             weights; averaged are the features still. (default: the features)
@@ -153,6 +160,9 @@ class UOTPAggregation(Promoting, Described, Aggregation):
                 "'channels' must be a multiple of 'heads' (got "
                 f"{channels} channels and {heads} heads)"
             )
+        check_flag("learn", learn)
+        check_flag("share_steps", share_steps)
+        check_flag("normalize", normalize)
         self.channels = channels
         self.heads = heads
         self.normalize = normalize
@@ -295,6 +305,7 @@ class UOTPAggregation(Promoting, Described, Aggregation):
         Raises:
             ValueError: If the input is not as above.
         """
+        check_features("x", x)
         if x.dim() != 2:
             raise ValueError(f"'x' must be of shape [N, F] (got {tuple(x.shape)})")
         nodes = nodes_first(x, 0, self.channels)
@@ -312,7 +323,7 @@ class UOTPAggregation(Promoting, Described, Aggregation):
         recorded: bool = False,
     ) -> Solution:
         """Solve for nodes that come first, of shape [N, *, F], of known sets."""
-        with outside_autocast(nodes.device.type):
+        with outside_autocast(nodes.device):
             problem = self._problem(nodes, segments, node_prior)
             if recorded:
                 problem = problem.recorded()
@@ -359,6 +370,9 @@ class UOTPAggregation(Promoting, Described, Aggregation):
         """The node prior's logarithm up to a constant, a column for each head."""
         if node_prior is None and isinstance(self.node_prior, UniformPrior):
             return None
+        if node_prior is not None:
+            check_real("node_prior", node_prior)
+            check_device("node_prior", node_prior, "x", nodes.device)
         logits = (
             applied(self.node_prior, nodes, dtype)
             if node_prior is None

@@ -7,6 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from torch_geometric_uotp.arguments import check_integer, kind_of
 from torch_geometric_uotp.problem import Solution
 
 if TYPE_CHECKING:
@@ -31,6 +32,20 @@ def optional(module: str) -> Any:
         ) from error
 
 
+def axes_or_new(axes: Any) -> "Axes":
+    """The axes given, or new ones that fill a figure.
+
+    Raises:
+        ValueError: If what is given is something else.
+    """
+    if axes is None:
+        return new_axes()
+    if not isinstance(axes, optional("matplotlib.axes").Axes):
+        raise ValueError(f"'axes' must be Matplotlib's (got {kind_of(axes)})")
+    given: Axes = axes
+    return given
+
+
 def new_axes() -> "Axes":
     """Axes that fill a new figure."""
     figure = optional("matplotlib.pyplot").figure(layout="constrained")
@@ -47,8 +62,14 @@ def members(solution: Solution, number: int) -> Tensor:
     """The nodes of one set.
 
     Raises:
-        ValueError: If there is no such set, or no node in it.
+        ValueError: If there is no solution, no such set, or no node in it.
     """
+    if not isinstance(solution, Solution):
+        raise ValueError(
+            "'solution' must be what a layer's solve() returned (got "
+            f"{kind_of(solution)})"
+        )
+    check_integer("number", number)
     nodes = (solution.segments.index == number).nonzero().flatten()
     if nodes.numel() == 0:
         raise ValueError(

@@ -2,7 +2,7 @@ r"""A plan as a heat map."""
 
 from typing import TYPE_CHECKING, Any
 
-from torch_geometric_uotp.plot.canvas import FRAME, array, members, new_axes
+from torch_geometric_uotp.plot.canvas import FRAME, array, axes_or_new, members
 from torch_geometric_uotp.plot.share import share_bar, share_colours, share_scale
 from torch_geometric_uotp.problem import Solution
 
@@ -26,14 +26,15 @@ def plan(solution: Solution, number: int = 0, axes: "Axes | None" = None) -> "Ax
 
     Raises:
         ImportError: If Matplotlib is not installed.
-        ValueError: If there is no such set, or no node in it.
+        ValueError: If there is no such set, no node in it, or a mass is not finite.
     """
-    mass = array(solution.plan[members(solution, number)])
+    nodes_of_set = members(solution, number)
+    mass = array(solution.plan[nodes_of_set])
     nodes, channels = mass.shape
     width = channels // solution.heads
     density = mass * nodes * width
     scale = share_scale(density)
-    axes = new_axes() if axes is None else axes
+    axes = axes_or_new(axes)
     axes.imshow(density, cmap=share_colours(), norm=scale, aspect="auto")
     axes.set(xlabel="channel", ylabel="node")
     for boundary in range(width, channels, width):

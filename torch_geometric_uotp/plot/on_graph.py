@@ -6,12 +6,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 from torch import Tensor
 
+from torch_geometric_uotp.arguments import check_real, check_tensor, kind_of
 from torch_geometric_uotp.plot.canvas import (
     FRAME,
     LINE,
     array,
+    axes_or_new,
     members,
-    new_axes,
     optional,
 )
 from torch_geometric_uotp.plot.share import (
@@ -55,19 +56,16 @@ def on_graph(
     Raises:
         ImportError: If Matplotlib is not installed; without ``position``, if
             NetworkX or SciPy is not.
-        ValueError: If there is no such graph, no node in it, or another number
-            of labels or positions than it has nodes.
+        ValueError: If there is no such graph, no node in it, a share that is not
+            finite, or another number of labels or positions than it has nodes; if
+            an argument is of another kind.
     """
     share = shares(solution, number)
     edges = _edges_among(members(solution, number), edge_index)
-    for name, given in (("position", position), ("labels", labels)):
-        if given is not None and len(given) != share.size:
-            raise ValueError(
-                f"'{name}' must be of {share.size} nodes (got {len(given)})"
-            )
+    _check_of_nodes(share.size, position, labels)
     places = _layout(share.size, edges) if position is None else array(position)
     norm = share_scale(share) if scale is None else scale
-    axes = new_axes() if axes is None else axes
+    axes = axes_or_new(axes)
     for ends in edges:
         axes.plot(*places[ends].T, color=LINE, linewidth=1.5, zorder=1)
     axes.scatter(
@@ -91,8 +89,31 @@ def on_graph(
     return axes
 
 
+def _check_of_nodes(
+    nodes: int, position: Tensor | None, labels: Sequence[str] | None
+) -> None:
+    if position is not None:
+        check_real("position", position)
+        if position.dim() != 2 or position.size(1) != 2:
+            raise ValueError(
+                f"'position' must be of shape [nodes, 2] (got {tuple(position.shape)})"
+            )
+    if labels is not None and (
+        isinstance(labels, str) or not hasattr(labels, "__len__")
+    ):
+        raise ValueError(f"'labels' must be a list (got {kind_of(labels)})")
+    for name, given in (("position", position), ("labels", labels)):
+        if given is not None and len(given) != nodes:
+            raise ValueError(f"'{name}' must be of {nodes} nodes (got {len(given)})")
+
+
 def _edges_among(nodes: Tensor, edge_index: Tensor) -> list[list[int]]:
     """The edges of one graph, between the places that its nodes have in it."""
+    check_tensor("edge_index", edge_index)
+    if edge_index.dim() != 2 or edge_index.size(0) != 2:
+        raise ValueError(
+            f"'edge_index' must be of shape [2, E] (got {tuple(edge_index.shape)})"
+        )
     place = {node: i for i, node in enumerate(nodes.tolist())}
     ends = edge_index.t().tolist()
     return [[place[u], place[v]] for u, v in ends if u in place and v in place]

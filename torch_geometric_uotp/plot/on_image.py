@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from torch import Tensor
 
-from torch_geometric_uotp.plot.canvas import array, new_axes
+from torch_geometric_uotp.arguments import check_count, check_real
+from torch_geometric_uotp.plot.canvas import array, axes_or_new
 from torch_geometric_uotp.plot.share import (
     share_bar,
     share_colours,
@@ -45,10 +46,11 @@ def on_image(
 
     Raises:
         ImportError: If Matplotlib is not installed.
-        ValueError: If there is no such image, or its feature map of another
-            size.
+        ValueError: If there is no such image, its feature map of another size, a
+            share that is not finite, or an argument of another kind.
     """
     share = shares(solution, number)
+    _check(image, size)
     if share.size != math.prod(size):
         raise ValueError(
             f"'size' must be that of a feature map of {share.size} pixels (got {size})"
@@ -56,7 +58,7 @@ def on_image(
     grey = array(image if image.dim() == 2 else image.float().mean(0))
     height, width = grey.shape
     norm = share_scale(share) if scale is None else scale
-    axes = new_axes() if axes is None else axes
+    axes = axes_or_new(axes)
     # Nothing darker than a middle grey, under which the colours would drown.
     depth = max(float(np.ptp(grey)), 1e-12)
     axes.imshow(grey, cmap="gray", vmin=grey.min() - 0.6 * depth, vmax=grey.max())
@@ -72,3 +74,16 @@ def on_image(
     if scale is None:
         share_bar(norm, axes)
     return axes
+
+
+def _check(image: Tensor, size: tuple[int, int]) -> None:
+    check_real("image", image)
+    if image.dim() not in (2, 3):
+        raise ValueError(
+            "'image' must be of shape [H, W] or [channels, H, W] (got "
+            f"{tuple(image.shape)})"
+        )
+    if not isinstance(size, (tuple, list)) or len(size) != 2:
+        raise ValueError(f"'size' must be a height and a width (got {size!r})")
+    for length in size:
+        check_count("size", length, least=0)

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from torch_geometric_uotp.arguments import kind_of
 from torch_geometric_uotp.plot.canvas import array, members, optional
 from torch_geometric_uotp.problem import Solution
 
@@ -32,9 +33,20 @@ def share_scale(*parts: np.ndarray) -> "LogNorm":
 
     Args:
         parts (numpy.ndarray): Shares of nodes, as by :func:`shares`.
+
+    Raises:
+        ValueError: If there is no share, or one is not finite, as where features
+            were not.
     """
-    every = np.concatenate(parts)
+    if not parts or not all(isinstance(part, np.ndarray) for part in parts):
+        given = ", ".join(kind_of(part) for part in parts) or "none"
+        raise ValueError(f"'parts' must be arrays of shares (got {given})")
+    every = np.concatenate([part.ravel() for part in parts])
+    if not np.isfinite(every).all():
+        raise ValueError("shares must be finite to be drawn (got NaN or infinity)")
     distance = np.abs(np.log(every[every > 0]))
+    if distance.size == 0:
+        raise ValueError("shares must not all be 0 to be drawn (got none above)")
     reach = max(float(np.quantile(distance, 0.97)), 1e-3)
     norm: LogNorm = optional("matplotlib.colors").LogNorm(np.exp(-reach), np.exp(reach))
     return norm

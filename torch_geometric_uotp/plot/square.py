@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from torch import Tensor
 
-from torch_geometric_uotp.plot.canvas import FRAME, array, new_axes
+from torch_geometric_uotp.plot.canvas import FRAME, array, axes_or_new
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -48,8 +48,13 @@ def coefficients(
 
     Raises:
         ImportError: If Matplotlib is not installed.
+        ValueError: If the layer has no coefficients.
     """
-    axes = new_axes() if axes is None else axes
+    if not callable(getattr(layer, "coefficients", None)):
+        raise ValueError(
+            f"'layer' must be one with coefficients (got {type(layer).__name__})"
+        )
+    axes = axes_or_new(axes)
     if not axes.has_data():
         _draw_places(axes)
     table = layer.coefficients()

@@ -71,7 +71,7 @@ def _is_hard_alone(problem: Problem) -> bool:
     """Whether the problem at finite t gives neither a value nor a gradient."""
     heads = problem.coefficients.hard
     assert heads is not None
-    return not problem.learns and values_known() and bool(heads.all())
+    return not problem.learns and values_known(heads) and bool(heads.all())
 
 
 def _join(problem: Problem, hard: Solution, soft: Solution) -> Solution:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from torch_geometric_uotp import fixed_point_ops
-from torch_geometric_uotp.arguments import check_count
+from torch_geometric_uotp.arguments import check_count, check_positive
 from torch_geometric_uotp.coefficients import Coefficients
 from torch_geometric_uotp.precision import promote
 from torch_geometric_uotp.problem import Problem, Solution
@@ -19,7 +19,7 @@ from torch_geometric_uotp.solvers import implicit
 from torch_geometric_uotp.solvers.base import Solver
 from torch_geometric_uotp.solvers.native import takes
 from torch_geometric_uotp.solvers.sinkhorn import logits, plan, residual
-from torch_geometric_uotp.transforms import torch_alone
+from torch_geometric_uotp.transforms import torch_alone, values_known
 
 # Whose lines no warning points at.
 LIBRARIES = ("torch", "torch_geometric", "torch_geometric_uotp")
@@ -60,8 +60,7 @@ class FixedPoint(Solver):
     max_steps: int = 1000
 
     def __post_init__(self) -> None:
-        if not self.tol > 0:
-            raise ValueError(f"'tol' must be positive (got {self.tol})")
+        check_positive("tol", self.tol)
         check_count("max_steps", self.max_steps)
 
     def __str__(self) -> str:
@@ -135,7 +134,7 @@ class FixedPoint(Solver):
         return implicit.differentiable(problem, b, self.tol, self.max_steps)
 
     def _warn(self, solved: Tensor, problem: Problem, ring: Semiring) -> None:
-        if torch.compiler.is_compiling():
+        if not values_known(solved):
             return
         hard = problem.coefficients.hard
         if hard is not None:

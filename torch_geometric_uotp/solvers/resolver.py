@@ -1,5 +1,6 @@
 r"""Solvers by name."""
 
+from torch_geometric_uotp.arguments import check_choice
 from torch_geometric_uotp.solvers.badmm import BADMM, Entropy, Quadratic, Regularizer
 from torch_geometric_uotp.solvers.base import Solver
 from torch_geometric_uotp.solvers.fixed_point import FixedPoint
@@ -35,10 +36,7 @@ def solver_resolver(
             cannot take an argument.
     """
     _check_extent(name, num_steps, tol, max_steps)
-    if regularizer not in REGULARIZERS:
-        raise ValueError(
-            f"'regularizer' must be one of {sorted(REGULARIZERS)} (got '{regularizer}')"
-        )
+    check_choice("regularizer", regularizer, REGULARIZERS)
     steps = 4 if num_steps is None else num_steps
     if name == "badmm":
         return BADMM(steps, REGULARIZERS[regularizer])

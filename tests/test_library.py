@@ -197,12 +197,12 @@ def test_a_warning_that_is_an_error_comes_once() -> None:
 
 
 def on_meta() -> None:
-    pool(torch.empty(3, 4, device="meta"))
+    ops.takes(torch.empty(3, 4, device="meta"))
 
 
 def fake() -> None:
     with FakeTensorMode() as mode:
-        pool(mode.from_tensor(torch.randn(3, 4)))
+        ops.takes(mode.from_tensor(torch.randn(3, 4)))
 
 
 def traced() -> None:

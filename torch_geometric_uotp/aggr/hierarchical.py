@@ -16,7 +16,7 @@ from torch_geometric.nn.resolver import aggregation_resolver
 from torch_geometric_uotp.aggr.given_prior import GivenPriorUOTP
 from torch_geometric_uotp.aggr.uotp import UOTPAggregation
 from torch_geometric_uotp.conventional import check_reached
-from torch_geometric_uotp.nodes import nodes_first
+from torch_geometric_uotp.nodes import nodes_first, unshared
 from torch_geometric_uotp.precision import Promoting, applied, promote
 from torch_geometric_uotp.segments import Segments
 
@@ -200,7 +200,7 @@ class HierarchicalUOTPAggregation(Aggregation):
             dim=0,
             node_prior=self._log_prior(nodes, segments),
         )
-        return segments.fill_empty(pooled, 0).movedim(0, dim)
+        return unshared(segments.fill_empty(pooled, 0).movedim(0, dim))
 
     def _pool(self, pooling: Module, nodes: Tensor, segments: Segments) -> Tensor:
         """What one pooling returns, of shape [G, *, F]."""

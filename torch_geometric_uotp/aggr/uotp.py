@@ -14,7 +14,7 @@ from torch_geometric.nn.inits import reset
 from torch_geometric_uotp.arguments import check_count
 from torch_geometric_uotp.coefficients import Coefficients, readable
 from torch_geometric_uotp.conventional import setting
-from torch_geometric_uotp.nodes import nodes_first
+from torch_geometric_uotp.nodes import nodes_first, unshared
 from torch_geometric_uotp.parametrization import (
     FixedCoefficients,
     LearnedCoefficients,
@@ -264,7 +264,7 @@ class UOTPAggregation(Aggregation):
         if x.dim() > 2:
             pooled = pooled.reshape(segments.num_sets, *nodes.shape[1:])
             pooled = pooled.movedim(0, dim)
-        return pooled.to(x.dtype)
+        return unshared(pooled.to(x.dtype))
 
     def solve(
         self,

@@ -1,5 +1,6 @@
 """Compiles the native library with nothing but a C++ compiler and torch's headers."""
 
+import atexit
 import importlib.util
 import os
 import platform
@@ -12,6 +13,7 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 from setuptools.command.bdist_wheel import bdist_wheel
 from setuptools.command.build_py import build_py
@@ -88,10 +90,14 @@ def build_lowered(library: Path) -> None:
     link([lowered(SOURCES / "kernels.cpp")], library, ["-shared"])
 
 
+def _of_package(module: str) -> dict[str, Any]:
+    """What a module of the package defines, without importing the package."""
+    return runpy.run_path(str(ROOT / "torch_geometric_uotp" / f"{module}.py"))
+
+
 def digest() -> str:
     """What the library will say that it is made of, as the package reads it."""
-    package = runpy.run_path(str(ROOT / "torch_geometric_uotp" / "sources.py"))
-    return str(package["digest"]())
+    return str(_of_package("sources")["digest"]())
 
 
 def torch_folder() -> Path | None:
@@ -120,6 +126,8 @@ def build(library: Path = LIBRARY, extra: Sequence[str] = ()) -> str | None:
         link(commands, library, linked, extra)
     except subprocess.CalledProcessError as error:
         return f"the compiler failed:\n{error.stderr}"
+    except OSError as error:
+        return f"'{library}' cannot be written: {error}"
     return None
 
 
@@ -148,11 +156,24 @@ def link(
 
         with ThreadPoolExecutor(os.cpu_count()) as pool:
             list(pool.map(compile_one, commands, objects))
-        # Linked aside, then moved: a library in use must not be written over.
-        aside = Path(folder) / target.name
-        _run(*extra, *objects, *linked, "-o", str(aside))
-        target.unlink(missing_ok=True)
-        shutil.move(aside, target)
+        linked_to = Path(folder) / target.name
+        _run(*extra, *objects, *linked, "-o", str(linked_to))
+        place(linked_to, target)
+
+
+def place(file: Path, target: Path) -> None:
+    """Copy a file beside its target, then rename the copy.
+
+    The target may be a library in use: it is whole at any time, and stays if this
+    fails.
+    """
+    target.parent.mkdir(parents=True, exist_ok=True)
+    aside = target.with_name(f".{target.name}.{os.getpid()}")
+    try:
+        shutil.copy(file, aside)
+        aside.replace(target)
+    finally:
+        aside.unlink(missing_ok=True)
 
 
 def _run(*arguments: str) -> None:
@@ -161,37 +182,72 @@ def _run(*arguments: str) -> None:
 
 
 def is_current() -> bool:
-    """Whether the library is there, and newer than all that it is made of.
-
-    An installer asks several times for one installation, each in a process of its
-    own.
-    """
+    """Whether the checkout's library is whole, and made of what is there now."""
     torch = torch_folder()
-    if torch is None or not LIBRARY.exists():
+    if torch is None or not LIBRARY.is_file():
+        return False
+    known = torch / "lib" / "libtorch_cpu.so"
+    if _of_package("shared_object")["fault"](LIBRARY, known) is not None:
         return False
     made_of = [*SOURCES.iterdir(), Path(__file__), torch / "__init__.py"]
-    return LIBRARY.stat().st_mtime > max(path.stat().st_mtime for path in made_of)
+    newest = max(path.stat().st_mtime for path in made_of)
+    # The times alone would miss older sources put in place of newer ones.
+    return (
+        LIBRARY.stat().st_mtime > newest and digest().encode() in LIBRARY.read_bytes()
+    )
 
 
 @cache
-def built() -> bool:
-    """Have the library, if it can be built, and say which package this is."""
-    reason = None if is_current() else build()
-    if reason is None:
-        print("with the native library")
-    else:
-        LIBRARY.unlink(missing_ok=True)
-        print(f"pure Python: {reason}")
-    return reason is None
+def built() -> Path | None:
+    """The library to install, if it can be built; say which package this is.
+
+    It is the checkout's, where that is current, else one in a temporary folder:
+    the checkout's may be in use.
+    """
+    library = LIBRARY
+    reason: str | None = None
+    if not is_current():
+        folder = tempfile.mkdtemp()
+        atexit.register(shutil.rmtree, folder, ignore_errors=True)
+        library = Path(folder) / LIBRARY.name
+        reason = build(library)
+    print("with the native library" if reason is None else f"pure Python: {reason}")
+    return library if reason is None else None
 
 
 class BuildWithNative(build_py):
-    """Build the library before the Python files are collected."""
+    """Add the library to what is installed, or to the checkout if that is editable."""
 
-    def finalize_options(self) -> None:
-        """Build now: this is where the files to collect are listed."""
-        built()
-        super().finalize_options()
+    def run(self) -> None:
+        """Collect the Python files, and the library if it can be built.
+
+        The checkout's own library is never removed: it may be in use.
+        """
+        super().run()
+        library, target = built(), LIBRARY if self.editable_mode else self._target
+        if library is None:
+            # A build folder that is used again may hold an old one.
+            self._target.unlink(missing_ok=True)
+        elif library != target:
+            place(library, target)
+
+    @property
+    def _target(self) -> Path:
+        return Path(self.build_lib) / LIBRARY.relative_to(ROOT)
+
+    def get_outputs(self, include_bytecode: bool = True) -> list[str]:
+        """All files that are installed."""
+        outputs: list[str] = super().get_outputs(include_bytecode)
+        if self.editable_mode or built() is None:
+            return outputs
+        return [*outputs, str(self._target)]
+
+    def get_output_mapping(self) -> dict[str, str]:
+        """Which of them an editable installation finds in the checkout."""
+        mapping: dict[str, str] = super().get_output_mapping()
+        if self.editable_mode and built() is not None:
+            mapping[str(self._target)] = str(LIBRARY)
+        return mapping
 
 
 class WheelForAnyPython(bdist_wheel):
@@ -199,7 +255,7 @@ class WheelForAnyPython(bdist_wheel):
 
     def finalize_options(self) -> None:
         """A wheel is of its platform if the library is in it."""
-        self.distribution.has_ext_modules = built
+        self.distribution.has_ext_modules = lambda: built() is not None
         super().finalize_options()
 
     def get_tag(self) -> tuple[str, str, str]:

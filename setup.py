@@ -61,7 +61,7 @@ setup(
         "Typing :: Typed",
     ],
     packages=find_packages(include=["torch_geometric_uotp", "torch_geometric_uotp.*"]),
-    package_data={"torch_geometric_uotp": ["py.typed", "_native.so", "csrc/*"]},
+    package_data={"torch_geometric_uotp": ["py.typed", "csrc/*"]},
     python_requires=">=3.11",
     install_requires=["torch>=2.10", "torch-geometric>=2.7"],
     extras_require={

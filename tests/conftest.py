@@ -4,7 +4,13 @@ from pathlib import Path
 import pytest
 import torch
 
+from torch_geometric_uotp import backend
+
 ROOT = Path(__file__).resolve().parents[1]
+
+
+def pytest_report_header() -> str:
+    return f"kernels: {backend()}"
 
 
 @pytest.fixture(autouse=True)

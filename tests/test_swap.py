@@ -321,7 +321,10 @@ class Unused(Classifier):
             {"inputs": INPUTS, "alpha0": 1.0},
             "'readout.aggr': 'alpha0' must be left out",
         ),
-        (Unused(MeanAggregation()), {"inputs": INPUTS}, "'readout' was not called"),
+        *(
+            (Unused(readout), {"inputs": INPUTS}, "'readout' was not called")
+            for readout in (MeanAggregation(), global_max_pool)
+        ),
         (
             Classifier(SoftmaxAggregation(-1.0)),
             {"channels": 8},

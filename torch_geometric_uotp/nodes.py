@@ -1,5 +1,6 @@
-r"""What aggregations are given: the nodes of all sets, along any axis."""
+r"""What aggregations are given and return: nodes along any axis, and sets."""
 
+import torch
 from torch import Tensor
 
 from torch_geometric_uotp.arguments import check_features
@@ -25,3 +26,14 @@ def nodes_first(x: Tensor, dim: int, channels: int) -> Tensor:
         )
     # Every view is a node of the graph, which a small batch pays for twice.
     return x if dim in (0, -x.dim()) else x.movedim(dim, 0)
+
+
+def unshared(pooled: Tensor) -> Tensor:
+    """The same values, in a tensor that is no view of another.
+
+    A caller may change it in place, and hooks on it stay: sharded training hangs the
+    gathering of parameters on the outputs of a layer.
+    """
+    if torch.compiler.is_compiling() or not pooled.requires_grad:
+        return pooled
+    return pooled if pooled._base is None else pooled.clone()

@@ -6,43 +6,42 @@ runs on PyTorch's operators: the *portable* path. Two environment variables
 choose for a whole process:
 
 - ``UOTP_BACKEND``: ``portable`` leaves the library alone, ``native`` makes it an
-  error not to have it.
+  error not to have it. Where it is unset, and the library missing, the first
+  computation on a CPU warns of it.
 - ``UOTP_ISA``: ``avx512``, ``avx2`` or ``baseline``, the instruction set of its
   kernels, among those the machine has.
 """
 
-import logging
-import os
-import warnings
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
 from torch_geometric_uotp.coefficients import Coefficients
+from torch_geometric_uotp.library import load, warn_without
 from torch_geometric_uotp.operators import Operator, Portable
 from torch_geometric_uotp.projection import GAIN
 from torch_geometric_uotp.segments import Segments
-from torch_geometric_uotp.sources import digest
 from torch_geometric_uotp.transforms import torch_alone
 
 LIBRARY = Path(__file__).with_name("_native.so")
 DTYPES = (torch.float64, torch.float32, torch.bfloat16, torch.float16)
 
-log = logging.getLogger(__name__)
-
 
 def backend() -> str:
-    """Which path runs on a CPU: ``portable``, or ``native`` and for which CPU."""
+    """What runs on a CPU: ``native`` and its kernels' CPU, or ``portable`` and why."""
     if AVAILABLE:
         return f"native ({torch.ops.uotp.instruction_set()})"
-    return "portable"
+    return f"portable ({REASON})"
 
 
 def takes(x: Tensor) -> bool:
     """Whether the native kernels compute on tensors like x, here."""
-    known = AVAILABLE and x.device.type == "cpu" and x.dtype in DTYPES
-    return known and not torch_alone()
+    if x.device.type != "cpu" or x.dtype not in DTYPES or torch_alone():
+        return False
+    if not AVAILABLE:
+        warn_without(LIBRARY, REASON, x)
+    return AVAILABLE
 
 
 def layout(segments: Segments) -> tuple[Tensor, Tensor | None]:
@@ -137,55 +136,11 @@ def register(operator: Operator, portable: Portable) -> None:
         operator.register(portable)
 
 
-def _load() -> bool:
-    choice = os.environ.get("UOTP_BACKEND", "")
-    if choice not in ("", "portable", "native"):
-        raise ValueError(
-            f"UOTP_BACKEND must be 'portable' or 'native', or unset (got '{choice}')"
-        )
-    if choice == "portable":
-        log.debug("UOTP_BACKEND=portable: on PyTorch's operators")
-        return False
-    try:
-        torch.ops.load_library(LIBRARY)  # type: ignore[no-untyped-call]
-    except OSError as error:
-        if choice == "native":
-            raise RuntimeError(
-                "UOTP_BACKEND=native, but the native library was not built or does "
-                "not load; install with a C++ compiler and --no-build-isolation"
-            ) from error
-        log.debug("on PyTorch's operators, without the native library: %s", error)
-        return False
-    if not _is_of_these_sources():
-        text = (
-            f"'{LIBRARY}' was built from other sources than those beside it: install "
-            "the package again, with a C++ compiler and --no-build-isolation"
-        )
-        if choice == "native":
-            raise RuntimeError(text)
-        warnings.warn(f"{text}. PyTorch's operators run instead.", stacklevel=2)
-        return False
-    runs, wanted = torch.ops.uotp.instruction_set(), os.environ.get("UOTP_ISA")
-    if wanted and wanted != runs:
-        raise ValueError(
-            "UOTP_ISA must be 'avx512', 'avx2' or 'baseline', and one that this "
-            f"machine has (got '{wanted}', where '{runs}' would run)"
-        )
-    log.debug("on native kernels: %s", runs)
-    return True
-
-
-def _is_of_these_sources() -> bool:
-    made_of = digest()
-    if made_of is None:
-        return True
-    return hasattr(torch.ops.uotp, "sources") and torch.ops.uotp.sources() == made_of
-
-
 def _fake_layout(index: Tensor, num_sets: int) -> tuple[Tensor, Tensor]:
     return index.new_empty(num_sets + 1), torch.empty_like(index)
 
 
-AVAILABLE = _load()
+REASON = load(LIBRARY)
+AVAILABLE = REASON is None
 if AVAILABLE:
     torch.library.register_fake("uotp::layout", _fake_layout)

@@ -1,8 +1,10 @@
 r"""Replacing the readouts of a trained model by layers that start out equal."""
 
+import inspect
+import warnings
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from itertools import chain
 from types import FunctionType
 from typing import Any, NamedTuple
@@ -18,7 +20,8 @@ from torch_geometric_uotp.global_pool import FUNCTIONS, GlobalPool
 from torch_geometric_uotp.holder import CoefficientHolder
 from torch_geometric_uotp.modes import modes_kept
 
-Inputs = Sequence[Any] | Mapping[str, Any]
+# A function that was made a module, and how to bring it back.
+Restore = dict[Module, Callable[[], None]]
 
 
 class Place(NamedTuple):
@@ -33,7 +36,7 @@ class Place(NamedTuple):
 
 def swap_readout(
     model: Module,
-    inputs: Inputs | None = None,
+    inputs: Any = None,
     channels: int | None = None,
     message_passing: bool = False,
     **kwargs: Any,
@@ -53,12 +56,15 @@ def swap_readout(
 
     Args:
         model (torch.nn.Module): The model.
-        inputs (tuple or dict, optional): Arguments for one call of the model, in
-            evaluation mode, which shows how many channels each pooling reads.
+        inputs (optional): Arguments for one call of the model, in evaluation mode,
+            which shows how many channels each pooling reads: a tuple or list of
+            them, a dictionary by their names, or the only one (a tensor, a
+            ``Data`` object). A pooling that is not called stays, and a warning
+            names it: a layer there would have parameters without a gradient.
         channels (int, optional): That number instead, where it is the same for all.
         message_passing (bool): Whether to replace the aggregations inside of
             message passing layers too, instead of readouts alone. Some layers hold
-            one that they never call; ``inputs`` tells. (default: :obj:`False`)
+            one that they never call; only ``inputs`` tells. (default: :obj:`False`)
         **kwargs (optional): Further arguments of the new layers, which leave the
             poolings as they are: see
             :func:`~torch_geometric_uotp.converters.convert`.
@@ -68,36 +74,44 @@ def swap_readout(
         does not know their parameters.
 
     Raises:
-        ValueError: If not one of ``inputs`` and ``channels`` is given, there is
-            nothing to replace, or a pooling has no equal or reads inputs of several
+        ValueError: If not one of ``inputs`` and ``channels`` is given, the model
+            cannot be called with ``inputs``, there is nothing to replace, or a
+            pooling has no equal or reads inputs without channels or of several
             widths (its path is named). The model is as it was then.
     """
     if (inputs is None) == (channels is None):
         raise ValueError("give one of 'inputs' and 'channels'")
-    with ExitStack() as undo:
-        _functions_to_modules(model, undo)
+    restore = _functions_to_modules(model)
+    try:
         places = list(_places_in(model, message_passing))
         if not places:
             raise ValueError(_nothing(model))
-        widths = (
-            dict.fromkeys(places, channels)
-            if inputs is None
-            else _widths(model, places, inputs)
-        )
+        widths = dict.fromkeys(places, channels)
+        if channels is None:
+            widths = _widths(model, places, inputs)
         layers = _convert(places, widths, kwargs)
         for module, layer in layers.items():
             _match(layer, _tensor(module, model))
-        undo.pop_all()
-    return _replace(model, places, layers)
+        left = [place for place in places if widths[place] is None]
+        _report(left, bool(layers), restore)
+    except BaseException:
+        for back in restore.values():
+            back()
+        raise
+    for place in left:
+        restore.get(place.parent, lambda: None)()
+    return _replace(model, [place for place in places if place not in left], layers)
 
 
-def _functions_to_modules(model: Module, undo: ExitStack) -> None:
+def _functions_to_modules(model: Module) -> Restore:
+    restore: Restore = {}
     for module in list(model.modules()):
         for name, value in list(vars(module).items()):
             if isinstance(value, FunctionType) and value in FUNCTIONS:
                 pool = GlobalPool(FUNCTIONS[value]).train(module.training)
                 _exchange(module, name, pool)
-                undo.callback(_exchange, module, name, value)
+                restore[pool] = partial(_exchange, module, name, value)
+    return restore
 
 
 def _exchange(module: Module, name: str, value: Any) -> None:
@@ -137,15 +151,31 @@ def _nothing(model: Module) -> str:
     )
 
 
+def _report(left: Sequence[Place], others: bool, restore: Restore) -> None:
+    """Name the poolings that stay, since nothing called them."""
+    if not left:
+        return
+    # Where a function was, its module is of no concern to the caller.
+    names = [
+        place.path.rpartition(".")[0] if place.parent in restore else place.path
+        for place in left
+    ]
+    text = f"{', '.join(map(repr, names))} {'was' if len(names) == 1 else 'were'} "
+    if not others:
+        raise ValueError(f"{text}not called with 'inputs'; give 'channels'")
+    warnings.warn(f"{text}not called with 'inputs', and left alone", stacklevel=3)
+
+
 @torch.no_grad()
 def _widths(
-    model: Module, places: Sequence[Place], inputs: Inputs
+    model: Module, places: Sequence[Place], inputs: Any
 ) -> dict[Place, int | None]:
-    """The channels that each pooling reads in one call of the model."""
+    """The channels that each pooling reads in one call of the model, if any."""
     shapes: dict[Module, list[torch.Size]] = defaultdict(list)
 
     def watch(module: Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        shapes[module].append(next(chain(args, kwargs.values())).shape)
+        given = inspect.signature(module.forward).bind(*args, **kwargs)
+        shapes[module].append(next(iter(given.arguments.values())).shape)
 
     hooks = [
         reader.register_forward_pre_hook(watch, with_kwargs=True)
@@ -153,16 +183,50 @@ def _widths(
     ]
     try:
         with modes_kept(model):
-            model.eval()
-            _ = model(**inputs) if isinstance(inputs, Mapping) else model(*inputs)
+            _call(model.eval(), inputs)
     finally:
         for hook in hooks:
             hook.remove()
     seen: dict[Module, set[int]] = defaultdict(set)
     for place in places:
-        axis = CONVERTERS[type(place.module)].channel_axis
-        seen[place.module] |= {shape[axis] for shape in shapes[place.reader]}
+        for shape in shapes[place.reader]:
+            seen[place.module].add(_channels(place, shape))
     return {place: _width(place, seen[place.module]) for place in places}
+
+
+def _call(model: Module, inputs: Any) -> None:
+    args: Sequence[Any] = ()
+    kwargs: Mapping[str, Any] = {}
+    if isinstance(inputs, Mapping):
+        kwargs = inputs
+    else:
+        args = inputs if isinstance(inputs, tuple | list) else (inputs,)
+    kinds = [type(value).__name__ for value in args]
+    kinds += [f"{name}={type(value).__name__}" for name, value in kwargs.items()]
+    signature = inspect.signature(model.forward)
+    try:
+        signature.bind(*args, **kwargs)
+    except TypeError as error:
+        raise ValueError(
+            "'inputs' must be what one call of the model takes, "
+            f"({', '.join(signature.parameters)}): {error} (got {', '.join(kinds)})"
+        ) from error
+    try:
+        model(*args, **kwargs)
+    except Exception as error:
+        error.add_note(f"'inputs' called the model with ({', '.join(kinds)})")
+        raise
+
+
+def _channels(place: Place, shape: torch.Size) -> int:
+    axis = CONVERTERS[type(place.module)].channel_axis
+    # Nodes and their channels, at least.
+    if len(shape) < max(2, -axis):
+        raise ValueError(
+            f"'{place.path}' must read nodes with channels (got an input of shape "
+            f"{tuple(shape)})"
+        )
+    return shape[axis]
 
 
 def _width(place: Place, seen: set[int]) -> int | None:
@@ -182,11 +246,7 @@ def _convert(
     layers: dict[Module, Module] = {}
     for place in places:
         channels = widths[place]
-        if channels is None:
-            raise ValueError(
-                f"'{place.path}' was not called with 'inputs'; give 'channels'"
-            )
-        if place.module in layers:
+        if channels is None or place.module in layers:
             continue
         with modes_kept(place.module):
             try:

@@ -9,6 +9,7 @@ from torch.nn import Module
 from torch_geometric_uotp.aggr import UOTPAggregation
 from torch_geometric_uotp.arguments import check_features
 from torch_geometric_uotp.conventional import setting
+from torch_geometric_uotp.nodes import unshared
 from torch_geometric_uotp.problem import Solution
 
 
@@ -83,7 +84,7 @@ class UOTPPool2d(Module):
         """
         pixels, ptr = self._pixels(x)
         pooled: Tensor = self.readout(pixels, ptr=ptr)
-        return pooled.view(*x.shape[:-2], 1, 1)
+        return unshared(pooled.view(*x.shape[:-2], 1, 1))
 
     def solve(self, x: Tensor) -> Solution:
         """Pool, and keep what the pooling did: plan, marginals, residual.

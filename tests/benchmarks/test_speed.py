@@ -49,14 +49,14 @@ def test_the_portable_contender_is_portable() -> None:
 
     available = ops.AVAILABLE
     workloads.Portable(Spy())(torch.zeros(1))
-    assert found == ["portable"]
+    assert [name.split()[0] for name in found] == ["portable"]
     assert available == ops.AVAILABLE
 
 
 def test_memory_kept_for_backward_is_counted() -> None:
     portable = kept_for_backward("uotp portable", TINY)
     assert portable > 4 * TINY.elements
-    if backend() != "portable":
+    if ops.AVAILABLE:
         assert kept_for_backward("uotp", TINY) < portable
 
 

@@ -18,7 +18,7 @@ from torch_geometric_uotp.aggr.readout import Readout
 from torch_geometric_uotp.aggr.uotp import UOTPAggregation
 from torch_geometric_uotp.arguments import check_choice
 from torch_geometric_uotp.conventional import check_reached
-from torch_geometric_uotp.nodes import nodes_first
+from torch_geometric_uotp.nodes import nodes_first, unshared
 from torch_geometric_uotp.precision import (
     Promoting,
     applied,
@@ -220,7 +220,7 @@ class HierarchicalUOTPAggregation(Promoting, Described, Readout):
             dim=0,
             node_prior=self._log_prior(nodes, segments),
         )
-        return segments.fill_empty(pooled, 0).movedim(0, dim).to(x.dtype)
+        return unshared(segments.fill_empty(pooled, 0).movedim(0, dim).to(x.dtype))
 
     def _pool(self, pooling: Module, nodes: Tensor, segments: Segments) -> Tensor:
         """What one pooling returns, of shape [G, *, F]."""

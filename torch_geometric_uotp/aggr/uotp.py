@@ -21,7 +21,7 @@ from torch_geometric_uotp.arguments import (
 from torch_geometric_uotp.channel_prior import ChannelPrior
 from torch_geometric_uotp.coefficients import Coefficients, readable
 from torch_geometric_uotp.conventional import setting
-from torch_geometric_uotp.nodes import nodes_first
+from torch_geometric_uotp.nodes import nodes_first, unshared
 from torch_geometric_uotp.parametrization import (
     FixedCoefficients,
     LearnedCoefficients,
@@ -280,7 +280,7 @@ class UOTPAggregation(Promoting, Described, Readout):
         if x.dim() > 2:
             pooled = pooled.reshape(segments.num_sets, *nodes.shape[1:])
             pooled = pooled.movedim(0, dim)
-        return pooled.to(x.dtype)
+        return unshared(pooled.to(x.dtype))
 
     def solve(
         self,

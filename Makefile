@@ -14,8 +14,12 @@ help:  ## Say what can be made
 demo: $(VENV)/demo.stamp  ## Train on real molecules with each readout, and draw what was learned
 	$(PY) -m benchmarks.graph_classification --demo
 
-test: $(VENV)/scatter.stamp  ## Run all tests
-	$(PY) -m pytest
+# Each of the processes has a thread: tests of threads ask for more.
+PYTEST := OMP_NUM_THREADS=1 $(PY) -m pytest -n $(JOBS) --dist worksteal
+
+test: $(VENV)/scatter.stamp  ## Run all tests but slow ones
+	@$(PY) -m tests.lowered
+	$(PYTEST)
 
 lint: $(VENV)/tools.stamp  ## Check style and types
 	$(PY) -m ruff check .
@@ -23,9 +27,12 @@ lint: $(VENV)/tools.stamp  ## Check style and types
 	$(PY) -m mypy torch_geometric_uotp benchmarks
 
 check-native: $(VENV)/scatter.stamp  ## Run the kernels under sanitizers, and every float32
-	UOTP_SLOW=1 $(PY) -m pytest tests/native
+	UOTP_SLOW=1 $(PYTEST) -m slow tests/native
 
-check-all: lint test check-native  ## Run lint, test and check-native
+# 100,000 problems in all, of the properties in tests/properties.
+check-all: lint $(VENV)/scatter.stamp  ## Run lint, and all tests with slow ones and 100,000 problems (hours)
+	@$(PY) -m tests.lowered
+	UOTP_SLOW=1 UOTP_EXAMPLES=PER_PROPERTY $(PYTEST)
 
 # Where results are kept already, the same command does what is missing.
 benchmark: $(VENV)/demo.stamp  ## Evaluate all readouts on all data (hours), and report

@@ -1,0 +1,52 @@
+"""What properties are stated with: problems to try, and comparisons that are noted."""
+
+from collections.abc import Callable
+from functools import wraps
+from typing import Any
+
+from hypothesis import given
+from torch import Tensor
+
+from tests.properties.ledger import LEDGER
+
+
+def for_all(**strategies: Any) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Try a property on problems drawn from strategies, and keep count."""
+
+    def decorate(test: Callable[..., None]) -> Callable[..., None]:
+        name = test.__name__.removeprefix("test_").replace("_", " ")
+
+        @given(**strategies)
+        @wraps(test)
+        def tried(**arguments: Any) -> None:
+            drawn = (f"{key}={arguments[key]}" for key in strategies)
+            with LEDGER.problem(name, ", ".join(drawn)):
+                test(**arguments)
+
+        return tried
+
+    return decorate
+
+
+def check(found: Tensor, expected: Tensor, allowed: Tensor | float, what: str) -> None:
+    """Two tensors are within a tolerance of each other, and both hold numbers.
+
+    Args:
+        found, expected: Of one shape.
+        allowed: The largest difference, broadcast; nothing is asked where infinite.
+        what: What failures and the report call it.
+    """
+    assert found.shape == expected.shape, f"{what}: {found.shape}, {expected.shape}"
+    assert found.isfinite().all(), f"{what} is not finite: {found}"
+    difference = (found.double() - expected.double()).abs()
+    ratio = (difference / allowed).masked_fill(difference == 0, 0)
+    worst = float(ratio.max()) if ratio.numel() else 0.0
+    LEDGER.note(worst, what)
+    assert worst <= 1, (
+        f"{what} is off by {worst:.3g} times what is allowed: {found}, not {expected}"
+    )
+
+
+def check_same(found: Tensor, expected: Tensor, what: str) -> None:
+    """Two tensors hold the same bits, but for the sign of zeros."""
+    assert found.equal(expected), f"{what}: {found}, not {expected}"

@@ -91,7 +91,9 @@ class Layer:
         return torch.tensor(self.alpha0, dtype=torch.double).reciprocal()
 
 
-def solved(layer: Layer, nodes: Nodes, native: bool = True, exact: bool = False) -> Found:
+def solved(
+    layer: Layer, nodes: Nodes, native: bool = True, exact: bool = False
+) -> Found:
     """The output, and the gradients of features, prior and coefficients.
 
     Args:
@@ -108,7 +110,11 @@ def solved(layer: Layer, nodes: Nodes, native: bool = True, exact: bool = False)
         out = module(x, **nodes.layout())
         named = dict(module.named_parameters())
         given = torch.autograd.grad(
-            out, [x, *named.values()], nodes.weight, materialize_grads=True, allow_unused=True
+            out,
+            [x, *named.values()],
+            nodes.weight,
+            materialize_grads=True,
+            allow_unused=True,
         )
     gradients = dict(zip(["x", *named], given, strict=True))
     (prior,) = (name for name in named if name.endswith("node_prior.logits"))

@@ -32,7 +32,7 @@ check-native: $(VENV)/scatter.stamp  ## Run the kernels under sanitizers, and ev
 # 100,000 problems in all, of the properties in tests/properties.
 check-all: lint $(VENV)/scatter.stamp  ## Run lint, and all tests with slow ones and 100,000 problems (hours)
 	@$(PY) -m tests.lowered
-	UOTP_SLOW=1 UOTP_EXAMPLES=PER_PROPERTY $(PYTEST)
+	UOTP_SLOW=1 UOTP_PROBLEMS=100000 $(PYTEST)
 
 # Where results are kept already, the same command does what is missing.
 benchmark: $(VENV)/demo.stamp  ## Evaluate all readouts on all data (hours), and report

@@ -12,7 +12,7 @@ from torch_geometric_uotp import ops
 
 TESTS = Path(__file__).parent
 # Kernels, solvers and layers: what may differ from one instruction set to another.
-HELD_TO_EACH = ("native", "solvers", "aggr", "properties")
+HELD_TO_EACH = ("native", "solvers", "aggr")
 # These compile the kernels' functions themselves, for each set.
 OWN_CHOICE = {"isa", "elementary", "driver"}
 

@@ -1,29 +1,40 @@
 """What properties are stated with: problems to try, and comparisons that are noted."""
 
 from collections.abc import Callable
-from functools import wraps
+from contextlib import nullcontext
 from typing import Any
 
-from hypothesis import given
+from hypothesis import given, reject
+from hypothesis import strategies as st
 from torch import Tensor
 
+from tests.instruction_sets import instruction_sets, kernels_of
 from tests.properties.ledger import LEDGER
 
 
 def for_all(**strategies: Any) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """Try a property on problems drawn from strategies, and keep count."""
+    """Try a property on problems drawn from strategies, and keep count.
+
+    Each is tried with the kernels of one of the instruction sets.
+    """
+    kernels = st.sampled_from(instruction_sets() or [""])
 
     def decorate(test: Callable[..., None]) -> Callable[..., None]:
         name = test.__name__.removeprefix("test_").replace("_", " ")
 
-        @given(**strategies)
-        @wraps(test)
-        def tried(**arguments: Any) -> None:
+        def tried(kernels: str, **arguments: Any) -> None:
             drawn = (f"{key}={arguments[key]}" for key in strategies)
-            with LEDGER.problem(name, ", ".join(drawn)):
-                test(**arguments)
+            used = kernels_of(kernels) if kernels else nullcontext()
+            with used, LEDGER.problem(name, ", ".join(drawn)):
+                try:
+                    test(**arguments)
+                except RuntimeWarning as warning:
+                    if "steps were not enough" not in str(warning):
+                        raise
+                    reject()  # there is no solution to compare
 
-        return tried
+        tried.__name__, tried.__doc__ = test.__name__, test.__doc__
+        return given(kernels=kernels, **strategies)(tried)
 
     return decorate
 

@@ -136,6 +136,7 @@ WEIGHTS = st.one_of(
     st.integers(-3, 3).map(lambda power: 10.0**power),
     st.floats(0.01, 100),
 )
+NORMALIZE = st.sampled_from((True, True, False))
 
 
 @st.composite
@@ -145,7 +146,7 @@ def layers(
     kinds: tuple[str, ...] = LAYERS,
     solvers: tuple[str, ...] = tuple(SOLVERS),
     alpha0: st.SearchStrategy[float] = WEIGHTS,
-    normalize: st.SearchStrategy[bool] = st.sampled_from((True, True, False)),
+    normalize: st.SearchStrategy[bool] = NORMALIZE,
 ) -> Layer:
     """Any layer and solver, coefficients from 0 to infinity."""
     kind = draw(st.sampled_from((*kinds[:1], *kinds)))

@@ -1,7 +1,8 @@
 """How far rounding may take a result, from what the problem makes of it.
 
-A solver takes exponentials of numbers as large as t |x| and the log priors: the *reach*.
-Rounded, they are wrong by eps times the reach, and so, relatively, are all weights.
+A solver takes exponentials of numbers as large as t |x| and the log priors, the
+*reach*. Rounded, they are wrong by eps times the reach, and so, relatively, are all
+weights.
 """
 
 from dataclasses import dataclass

@@ -75,6 +75,15 @@ setup(
             "tqdm",
         ],
         "plot": ["matplotlib", "networkx", "scipy"],
-        "test": ["POT", "mypy", "pytest", "pytorch-lightning", "ruff", "yacs"],
+        "test": [
+            "POT",
+            "hypothesis",
+            "mypy",
+            "pytest",
+            "pytest-xdist",
+            "pytorch-lightning",
+            "ruff",
+            "yacs",
+        ],
     },
 )

@@ -148,7 +148,7 @@ def test_float32_over_its_whole_range(make, name: str) -> None:
     assert worst(function, x, function.reference(x)) <= 2
 
 
-@pytest.mark.usefixtures("slow")
+@pytest.mark.slow
 def test_every_float32(elementary: Elementary, name: str) -> None:
     step, sets = 2**16, instruction_sets()  # what NumPy does with it stays in cache
     calls = [elementary.function(isa, f"{name}_float32") for isa in sets]

@@ -50,7 +50,7 @@ print("done")
 """
 
 pytestmark = [
-    pytest.mark.usefixtures("slow"),
+    pytest.mark.slow,
     pytest.mark.skipif(native_build.compiler() is None, reason="no C++ compiler"),
 ]
 

@@ -2,13 +2,16 @@ r"""One task: trains any readout at any fold and seed."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any
 
 import torch
 from torch.nn import Module
 from torch.nn.functional import cross_entropy
 
+from benchmarks import output
 from benchmarks.examples import Batches, Examples
 from benchmarks.harness import Loaders, fit
 from benchmarks.readouts import resolve
@@ -54,8 +57,9 @@ class Experiment:
         r"""Trains and tests one readout, keeps its weights, returns its record."""
         model, values = self.train(key)
         if self.models is not None:
-            self.weights(key).parent.mkdir(parents=True, exist_ok=True)
-            torch.save(model.state_dict(), self.weights(key))
+            content = BytesIO()
+            torch.save(model.state_dict(), content)
+            output.write(self.weights(key), content.getvalue())
         return values
 
     def train(self, key: Key) -> tuple[Module, dict[str, Any]]:
@@ -102,12 +106,19 @@ class Experiment:
         r"""The model of an earlier run, in evaluation mode.
 
         Raises:
-            ValueError: If its weights are those of another version of the model.
+            ValueError: If its weights cannot be read, or are those of another version
+                of the model.
         """
         model = self._model(self._examples(key), key)
         try:
-            model.load_state_dict(torch.load(self.weights(key)))
-        except RuntimeError as error:
+            state = torch.load(self.weights(key), weights_only=True)
+        except (RuntimeError, EOFError, UnpicklingError) as error:
+            raise ValueError(
+                f"{self.weights(key)} holds no weights; remove it and run again"
+            ) from error
+        try:
+            model.load_state_dict(state)
+        except (RuntimeError, TypeError) as error:
             raise ValueError(
                 f"{self.weights(key)} is of another version; run again with --fresh"
             ) from error

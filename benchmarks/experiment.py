@@ -2,16 +2,14 @@ r"""One task: trains any readout at any fold and seed."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from io import BytesIO
 from pathlib import Path
-from pickle import UnpicklingError
 from typing import Any
 
 import torch
 from torch.nn import Module
 from torch.nn.functional import cross_entropy
 
-from benchmarks import output
+from benchmarks import stored
 from benchmarks.examples import Batches, Examples
 from benchmarks.harness import Loaders, fit
 from benchmarks.readouts import resolve
@@ -57,9 +55,7 @@ class Experiment:
         r"""Trains and tests one readout, keeps its weights, returns its record."""
         model, values = self.train(key)
         if self.models is not None:
-            content = BytesIO()
-            torch.save(model.state_dict(), content)
-            output.write(self.weights(key), content.getvalue())
+            stored.save(self.weights(key), model.state_dict())
         return values
 
     def train(self, key: Key) -> tuple[Module, dict[str, Any]]:
@@ -110,12 +106,7 @@ class Experiment:
                 of the model.
         """
         model = self._model(self._examples(key), key)
-        try:
-            state = torch.load(self.weights(key), weights_only=True)
-        except (RuntimeError, EOFError, UnpicklingError) as error:
-            raise ValueError(
-                f"{self.weights(key)} holds no weights; remove it and run again"
-            ) from error
+        state = stored.load(self.weights(key))
         try:
             model.load_state_dict(state)
         except (RuntimeError, TypeError) as error:

@@ -93,7 +93,7 @@ def test_a_record_that_does_not_fit_leaves_the_file_as_it_was(tmp_path, room, cu
     before = records.path.read_bytes()[: -cut or None]
     records.path.write_bytes(before)
     values = {"test_accuracy": 1.0, "history": [0.5] * 1000}
-    with pytest.raises(OSError, match="results.jsonl"), room_for(len(before) + room):
+    with pytest.raises(OSError, match=r"results.jsonl"), room_for(len(before) + room):
         records.append(key(3), values)
     assert records.path.read_bytes() == before
     assert key(3) not in records

@@ -5,13 +5,13 @@ import resource
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from multiprocessing import get_context
 from pathlib import Path
 
 import pytest
 
 from benchmarks import output
 from benchmarks.records import Key, Records
+from tests.benchmarks import forks
 
 FOREIGN = (
     b"",
@@ -127,7 +127,7 @@ def write_many(path: Path, writer: int, count: int) -> None:
 def together(tmp_path) -> Callable[..., Path]:
     def run(work: Callable[[Path, int, int], None], count: int) -> Path:
         path = tmp_path / "shared"
-        context = get_context("forkserver")
+        context = forks.context()
         processes = [
             context.Process(target=work, args=(path, writer, count))
             for writer in range(4)

@@ -8,6 +8,7 @@ frame.
 """
 
 import argparse
+import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -21,6 +22,7 @@ from benchmarks.curves import save
 from benchmarks.experiment import Experiment
 from benchmarks.harness import Training
 from benchmarks.multi_instance import DigitBags, digit_task
+from benchmarks.output import check_folder
 from benchmarks.sets import SetBatch, SetClassifier
 from torch_geometric_uotp import plot
 
@@ -67,16 +69,27 @@ def _frame(axes: Axes, image: np.ndarray, colour: tuple[float, ...]) -> None:
         spine.set(color=colour, linewidth=5)
 
 
-def main(argv: Sequence[str] | None = None) -> None:
-    r"""Runs the command."""
+def main(argv: Sequence[str] | None = None) -> int:
+    r"""Runs the command; returns its exit status."""
     made = argparse.ArgumentParser("bag_figure", description=__doc__)
     made.formatter_class = argparse.RawDescriptionHelpFormatter
     made.add_argument("--out", type=Path, default=Path("docs/images"), help="folder")
     made.add_argument("--epochs", type=int, default=60, help="at most")
     args = made.parse_args(argv)
-    figure = draw(*train(Training(args.epochs, patience=15)))
-    print(save(figure, args.out / "shares_bag.png"))
+    try:
+        training = Training(args.epochs, patience=15)
+        check_folder(args.out, "--out")
+    except ValueError as error:
+        print(f"bag_figure: {error}", file=sys.stderr)
+        return 2
+    figure = draw(*train(training))
+    try:
+        print(save(figure, args.out / "shares_bag.png"))
+    except OSError as error:
+        print(f"bag_figure: {error}", file=sys.stderr)
+        return 1
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -1,6 +1,7 @@
 r"""Readers of multi-instance data: text, MATLAB, and what is made of digits."""
 
 import gzip
+import hashlib
 import lzma
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -14,6 +15,8 @@ from torch import Tensor
 
 from benchmarks.absent import Absent
 from benchmarks.examples import offsets
+from benchmarks.known import SHA256, check
+from benchmarks.number_table import read_numbers
 from benchmarks.sets import SetExamples
 
 UNPACK: dict[str, Callable[[bytes], bytes]] = {
@@ -34,8 +37,8 @@ def read_csv(path: Path) -> SetExamples:
         Absent: If the file is not there.
         ValueError: If it is not of that form.
     """
-    with _reading(_existing(path)):
-        table = np.loadtxt(path, delimiter=",", ndmin=2)
+    needed = "a line for each instance: class, number of the bag, features"
+    table = read_numbers(_existing(path), needed)
     if table.shape[1] < 3:
         raise ValueError(
             f"'{path}' must have columns class, bag and features (got "
@@ -59,7 +62,7 @@ def read_mat(path: Path) -> SetExamples:
         Absent: If the file is not there.
         ValueError: If it has no such variables, or other numbers of bags and labels.
     """
-    with _reading(_existing(path)):
+    with reading(_existing(path)):
         content = loadmat(path)
     if not {"bag", "labels"} <= content.keys():
         raise ValueError(f"'{path}' must hold 'bag' and 'labels'")
@@ -107,9 +110,12 @@ def read(path: Path) -> SetExamples:
 
     Raises:
         Absent: If the file is not there.
-        ValueError: If it is not of the form its name says.
+        ValueError: If it is not of the form its name says, or if it has the name of a
+            published set and holds other bags.
     """
-    return read_mat(path) if path.suffix == ".mat" else read_csv(path)
+    bags = read_mat(path) if path.suffix == ".mat" else read_csv(path)
+    check(path.stem, path, bags.facts())
+    return bags
 
 
 def _existing(path: Path) -> Path:
@@ -121,8 +127,8 @@ def _existing(path: Path) -> Path:
 
 
 @contextmanager
-def _reading(path: Path) -> Iterator[None]:
-    """Names the file where a format's reader fails, by whatever it raises."""
+def reading(path: Path) -> Iterator[None]:
+    r"""Names the file where a format's reader fails, by whatever it raises."""
     try:
         yield
     except Exception as error:
@@ -154,18 +160,20 @@ def read_idx(path: Path) -> Tensor:
 
     Raises:
         Absent: If the file is not there.
-        ValueError: If it is not of that form.
+        ValueError: If it is not of that form, or if it has the name of a file of MNIST
+            and other content.
     """
     forms = {path.with_name(path.name + end): UNPACK[end] for end in UNPACK}
     present = next((form for form in forms if form.is_file()), path)
-    with _reading(_existing(present)):
+    with reading(_existing(present)):
         raw = forms[present](present.read_bytes())
     if raw[:3] != b"\0\0\x08":
-        raise ValueError(f"'{path}' is not an IDX file of unsigned bytes")
-    shape = np.frombuffer(raw, ">i4", raw[3], 4)
-    return torch.from_numpy(
-        np.frombuffer(raw, np.uint8, offset=4 + 4 * raw[3]).copy().reshape(shape)
-    )
+        raise ValueError(f"'{present}' is not an IDX file of unsigned bytes")
+    with reading(present):
+        shape = np.frombuffer(raw, ">i4", raw[3], 4)
+        pixels = np.frombuffer(raw, np.uint8, offset=4 + 4 * raw[3]).reshape(shape)
+    check(path.name, present, {SHA256: hashlib.sha256(raw).hexdigest()})
+    return torch.from_numpy(pixels.copy())
 
 
 def draw_bags(

@@ -1,6 +1,7 @@
 r"""Figures of the records: accuracies, and the coefficients while they are learned."""
 
 from collections.abc import Mapping, Sequence
+from io import BytesIO
 from pathlib import Path
 from statistics import mean, median, stdev
 from typing import Any
@@ -11,6 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import LogLocator
 
+from benchmarks import output
 from benchmarks.records import by_readout
 
 Record = Mapping[str, Any]
@@ -24,11 +26,18 @@ COEFFICIENTS = {
 }
 
 
-def save(figure: Figure, path: Path) -> Path:
-    r"""Writes the figure; its folder is made if need be."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, dpi=150)
-    return path
+def save(figure: Figure, path: Path, dpi: int = 150, **options: Any) -> Path:
+    r"""Writes the figure as PNG; its folder is made if need be.
+
+    Args:
+        figure (matplotlib.figure.Figure): What to write.
+        path (Path): Where to.
+        dpi (int): Pixels to an inch. (default: :obj:`150`)
+        options (optional): Of :meth:`matplotlib.figure.Figure.savefig`.
+    """
+    content = BytesIO()
+    figure.savefig(content, format="png", dpi=dpi, **options)
+    return output.write(path, content.getvalue())
 
 
 def accuracies(records: Sequence[Record]) -> Figure:

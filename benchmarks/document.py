@@ -11,6 +11,7 @@ from html import escape
 from pathlib import Path
 from typing import Protocol
 
+from benchmarks import output
 from benchmarks.inline import inline
 
 
@@ -114,13 +115,11 @@ STYLE = (
 def write_markdown(blocks: Sequence[Block], path: Path) -> None:
     r"""Writes a Markdown file; pictures are linked."""
     text = "\n\n".join(block.markdown(path.parent) for block in blocks)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(text + "\n", "utf-8")
+    output.write(path, text + "\n")
 
 
 def write_html(blocks: Sequence[Block], title: str, path: Path) -> None:
     r"""Writes an HTML file that needs no other."""
     head = f"<meta charset='utf-8'><title>{escape(title)}</title>"
     body = "\n".join(block.html() for block in blocks)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(f"<!doctype html>\n{head}<style>{STYLE}</style>\n{body}\n", "utf-8")
+    output.write(path, f"<!doctype html>\n{head}<style>{STYLE}</style>\n{body}\n")

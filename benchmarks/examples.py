@@ -8,6 +8,8 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
+from benchmarks.known import Facts
+
 Augment = Callable[[Any, torch.Generator], Any]
 
 
@@ -23,6 +25,9 @@ class Examples(Protocol):
 
     def fitted(self, train: Tensor) -> "Examples":
         r"""The examples, normalised by what those at ``train`` show, and no others."""
+
+    def facts(self) -> Facts:
+        r"""What there is of each kind, for :mod:`benchmarks.known`."""
 
     def to(self, device: str) -> "Examples":
         r"""The same examples with all tensors on ``device``."""

@@ -9,6 +9,7 @@ import torch
 from torch.nn import Module
 from torch.nn.functional import cross_entropy
 
+from benchmarks import stored
 from benchmarks.examples import Batches, Examples
 from benchmarks.harness import Loaders, fit
 from benchmarks.readouts import resolve
@@ -54,8 +55,7 @@ class Experiment:
         r"""Trains and tests one readout, keeps its weights, returns its record."""
         model, values = self.train(key)
         if self.models is not None:
-            self.weights(key).parent.mkdir(parents=True, exist_ok=True)
-            torch.save(model.state_dict(), self.weights(key))
+            stored.save(self.weights(key), model.state_dict())
         return values
 
     def train(self, key: Key) -> tuple[Module, dict[str, Any]]:
@@ -102,12 +102,14 @@ class Experiment:
         r"""The model of an earlier run, in evaluation mode.
 
         Raises:
-            ValueError: If its weights are those of another version of the model.
+            ValueError: If its weights cannot be read, or are those of another version
+                of the model.
         """
         model = self._model(self._examples(key), key)
+        state = stored.load(self.weights(key))
         try:
-            model.load_state_dict(torch.load(self.weights(key)))
-        except RuntimeError as error:
+            model.load_state_dict(state)
+        except (RuntimeError, TypeError) as error:
             raise ValueError(
                 f"{self.weights(key)} is of another version; run again with --fresh"
             ) from error

@@ -7,6 +7,7 @@ minute or two.
 """
 
 import argparse
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -16,12 +17,14 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from benchmarks import digits
+from benchmarks.curves import save
 from benchmarks.experiment import Experiment
 from benchmarks.graph_data import GraphBatch
 from benchmarks.graph_model import GraphClassifier
 from benchmarks.graph_tasks import Shape, Source, task
 from benchmarks.harness import Training
 from benchmarks.molecules import choose
+from benchmarks.output import check_folder
 from torch_geometric_uotp import Solution, UOTPAggregation, UOTPPool2d, plot
 
 ATOMS = range(9, 15)
@@ -149,19 +152,28 @@ def draw_all(epochs: int | None = None) -> dict[str, Figure]:
     }
 
 
-def main(argv: Sequence[str] | None = None) -> None:
-    r"""Runs the command."""
+def main(argv: Sequence[str] | None = None) -> int:
+    r"""Runs the command; returns its exit status."""
     parser = argparse.ArgumentParser("gallery", description=__doc__)
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
-    parser.add_argument("--out", type=Path, default=Path("docs/images"))
+    parser.add_argument("--out", type=Path, default=Path("docs/images"), help="folder")
     parser.add_argument("--epochs", type=int, help="(default: 60 and 20)")
     args = parser.parse_args(argv)
-    for name, figure in draw_all(args.epochs).items():
-        path = args.out / f"{name}.png"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        figure.savefig(path, dpi=90, pil_kwargs={"optimize": True})
-        print(path)
+    try:
+        check_folder(args.out, "--out")
+    except ValueError as error:
+        print(f"gallery: {error}", file=sys.stderr)
+        return 2
+    figures = draw_all(args.epochs)
+    try:
+        for name, figure in figures.items():
+            path = args.out / f"{name}.png"
+            print(save(figure, path, dpi=90, pil_kwargs={"optimize": True}))
+    except OSError as error:
+        print(f"gallery: {error}", file=sys.stderr)
+        return 1
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

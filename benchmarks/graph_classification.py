@@ -4,7 +4,7 @@ r"""Graph classification with a choice of readouts.
     python -m benchmarks.graph_classification --dataset MUTAG --root data/tu --seeds 10
 
 A run is one readout at one fold and seed. Each is recorded as it ends, in
-``results.jsonl`` of the output folder; what is recorded there for the same
+``results.jsonl`` of the output folder; what is recorded there for the same data,
 configuration and code is not run again.
 """
 
@@ -16,8 +16,10 @@ from pathlib import Path
 import torch
 
 from benchmarks.experiment import Experiment
+from benchmarks.graph_data import GraphDataset
 from benchmarks.graph_tasks import Shape, Source, task
 from benchmarks.harness import Training
+from benchmarks.output import check_folder
 from benchmarks.readouts import READOUTS, refuse_unknown
 from benchmarks.records import Key, Records, table
 from benchmarks.runs import failed, run_missing
@@ -43,7 +45,7 @@ def parser() -> argparse.ArgumentParser:
     add("--demo", action="store_true", help="defaults for a few minutes, with figures")
     add("--dataset", default="solubility", help="'solubility', or a TUDataset name")
     add("--root", type=Path, help="folder of TU sets: NAME/raw/*.txt, or to load into")
-    add("--cache", type=Path, default=Path(".cache/tu"), help="for PyG's copy of those")
+    add("--cache", type=Path, default=Path(".cache/tu"), help="for what is read there")
     add("--readout", nargs="+", default=SIX, metavar="NAME", help=", ".join(READOUTS))
     add("--seeds", type=int, default=3, help="how many (TU: folds, ten a seed)")
     add("--epochs", type=int, default=200, help="at most")
@@ -88,24 +90,25 @@ def check(args: argparse.Namespace) -> None:
         raise ValueError("--device cuda: torch finds no CUDA device here")
 
 
-def prepare(args: argparse.Namespace) -> tuple[Source, Experiment]:
+def prepare(args: argparse.Namespace) -> tuple[GraphDataset, Experiment]:
     r"""Checks what is asked for and reads the data.
 
     Raises:
-        ValueError: If something asked for does not exist or makes no sense.
+        ValueError: If something asked for does not exist or makes no sense, or if
+            ``--out`` cannot be written to.
     """
     check(args)
+    check_folder(args.out, "--out")
     training = Training(
         args.epochs, args.patience, args.learning_rate, args.weight_decay
     )
     shape = Shape(args.hidden, args.layers, args.dropout)
-    source = Source(args.dataset, args.root, args.cache)
-    source.load()
-    made = task(source, training, shape, args.batch_size)
-    return source, Experiment(made, args.device, args.out / "models")
+    dataset = Source(args.dataset, args.root, args.cache).load()
+    made = task(dataset, training, shape, args.batch_size)
+    return dataset, Experiment(made, args.device, args.out / "models")
 
 
-def run(args: argparse.Namespace, source: Source, experiment: Experiment) -> int:
+def run(args: argparse.Namespace, dataset: GraphDataset, experiment: Experiment) -> int:
     r"""Executes what is missing, prints the table, draws the figures asked for.
 
     Returns the exit status: 1 if a run failed, and then nothing is drawn.
@@ -130,7 +133,7 @@ def run(args: argparse.Namespace, source: Source, experiment: Experiment) -> int
     if args.figures:
         from benchmarks import graph_figures  # Not at the top: this needs rdkit.
 
-        dataset, folder = source.load(), args.out / "figures"
+        folder = args.out / "figures"
         for path in graph_figures.draw_all(experiment, dataset, keys, results, folder):
             print(f"figure:  {path}")
     return 0
@@ -140,15 +143,18 @@ def main(argv: Sequence[str] | None = None) -> int:
     r"""Runs the command; returns its exit status."""
     args = parse(argv)
     try:
-        source, experiment = prepare(args)
+        dataset, experiment = prepare(args)
     except ValueError as error:
         print(f"graph_classification: {error}", file=sys.stderr)
         return 2
     if args.threads is not None:
         torch.set_num_threads(args.threads)
-    print(source.load().describe())
+    print(dataset.describe())
     try:
-        return run(args, source, experiment)
+        return run(args, dataset, experiment)
+    except OSError as error:
+        print(f"graph_classification: {error}", file=sys.stderr)
+        return 1
     except KeyboardInterrupt:
         print(f"\ninterrupted; the same command goes on from {args.out}")
         return 130

@@ -1,5 +1,6 @@
 r"""Graphs packed into a few flat tensors."""
 
+import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
@@ -9,6 +10,7 @@ from torch import Tensor
 from torch_geometric.data import Data
 
 from benchmarks.examples import offsets, ranges
+from benchmarks.known import CLASSES, Facts, classes
 from benchmarks.splits import Split
 
 
@@ -68,6 +70,23 @@ class GraphSet:
         r"""The same graphs with all tensors on ``device``."""
         moved = {name: value.to(device) for name, value in vars(self).items()}
         return replace(self, **moved)
+
+    def facts(self) -> Facts:
+        r"""What there is of each kind, for :mod:`benchmarks.known`."""
+        return {
+            "graphs": len(self.y),
+            "nodes": len(self.x),
+            "edges": self.edge_index.size(1),
+            CLASSES: classes(self.y),
+        }
+
+    def digest(self) -> str:
+        r"""What all of it hashes to, as 64 hexadecimal digits."""
+        found = hashlib.sha256()
+        for name, value in vars(self).items():
+            found.update(f"{name} {value.dtype} {tuple(value.shape)}\n".encode())
+            found.update(memoryview(value.cpu().contiguous().numpy()).cast("B"))
+        return found.hexdigest()
 
     def fitted(self, train: Tensor) -> "GraphSet":
         r"""The same graphs: their features are counts and classes, used as they are."""

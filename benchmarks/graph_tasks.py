@@ -47,7 +47,7 @@ class Source:
     Args:
         name (str): ``'solubility'``, or the name of a TUDataset.
         root (Path, optional): Of the TU sets.
-        cache (Path): For what PyG makes of them. (default: ``.cache/tu``)
+        cache (Path): For what is read of them. (default: ``.cache/tu``)
     """
 
     name: str
@@ -60,7 +60,7 @@ class Source:
         Raises:
             Absent: If it is not there; the message says what is missing.
         """
-        return _load(self)
+        return load_once(self)
 
     def graphs(self, seed: int) -> GraphSet:
         r"""Its graphs, whatever the seed."""
@@ -72,7 +72,8 @@ class Source:
 
 
 @cache
-def _load(source: Source) -> GraphDataset:
+def load_once(source: Source) -> GraphDataset:
+    r"""What :meth:`Source.load` returns, the same whenever a process asks."""
     if source.name == "solubility":
         return _solubility()
     return tu.load(source.name, source.root, source.cache)
@@ -127,8 +128,13 @@ def task(
 ) -> Task:
     r"""Classifying the graphs of a set.
 
-    Solubility has its published split alone, any other set ten folds.
+    Solubility has its published split alone, any other set ten folds. The runs of a set
+    that is read already depend on its content: other graphs have other records. Sets
+    of the suite are read when they are needed.
     """
+    settings = asdict(shape)
+    if isinstance(source, GraphDataset):
+        settings["data"] = source.graphs.digest()
     build: Callable[[GraphSet, Readout], Module] = partial(_model, shape)
     return Task(
         application="graphs",
@@ -144,5 +150,5 @@ def task(
         runs=RUNS.get(source.name, 10),
         left_out=LEFT_OUT.get(source.name, ()),
         long=source.name in LONG,
-        settings=asdict(shape),
+        settings=settings,
     )

@@ -15,8 +15,9 @@ from torch.nn import BatchNorm2d, Conv2d, Linear, Module, ReLU, Sequential
 from torch.nn.functional import pad, relu
 
 from benchmarks.absent import Absent
-from benchmarks.bags import small_digits
+from benchmarks.bags import reading, small_digits
 from benchmarks.harness import Training
+from benchmarks.known import CLASSES, Facts, check, classes
 from benchmarks.readouts import Readout
 from benchmarks.splits import fold_split, given_split
 from benchmarks.task import Task
@@ -46,6 +47,10 @@ class ImageExamples:
     def select(self, ids: Tensor) -> tuple[Tensor, Tensor]:
         r"""Some images, in the order asked for, and their classes."""
         return self.x[ids], self.y[ids]
+
+    def facts(self) -> Facts:
+        r"""What there is of each kind, for :mod:`benchmarks.known`."""
+        return {"images": len(self.y), CLASSES: classes(self.y)}
 
     def fitted(self, train: Tensor) -> "ImageExamples":
         r"""Each colour to mean 0 and deviation 1 over the images at ``train``."""
@@ -153,9 +158,16 @@ class Cifar10:
 
 @cache
 def _cifar10(folder: Path) -> ImageExamples:
-    parts = [read_cifar(folder / name) for name in (CIFAR_TRAIN, CIFAR_TEST)]
+    parts = [_checked(folder / name) for name in (CIFAR_TRAIN, CIFAR_TEST)]
     images, labels = (torch.cat(part) for part in zip(*parts, strict=True))
     return ImageExamples(images, labels)
+
+
+def _checked(path: Path) -> tuple[Tensor, Tensor]:
+    images, labels = read_cifar(path)
+    found = ImageExamples(images, labels).facts()
+    check(path.name.removesuffix(".bin.xz"), path, found)
+    return images, labels
 
 
 def read_cifar(path: Path) -> tuple[Tensor, Tensor]:
@@ -170,7 +182,7 @@ def read_cifar(path: Path) -> tuple[Tensor, Tensor]:
             f"there is no '{path}': CIFAR-10's binary form, a byte of class and 3,072 "
             "of pixels an image, packed by xz"
         )
-    with lzma.open(path) as file:
+    with reading(path), lzma.open(path) as file:
         raw = np.frombuffer(file.read(), np.uint8)
     if len(raw) % BYTES:
         raise ValueError(f"'{path}' is not whole images of {BYTES} bytes")

@@ -25,6 +25,7 @@ from torch_geometric.nn.aggr import Aggregation
 from benchmarks.curves import PALETTE, save
 from benchmarks.graph_tasks import Shape
 from benchmarks.harness import Training
+from benchmarks.output import check_folder, write
 from benchmarks.pretrained import Pretrained, load
 from torch_geometric_uotp import UOTPAggregation
 from torch_geometric_uotp.converters import convert
@@ -223,18 +224,31 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = parser().parse_args(argv)
     try:
         training = Training(args.epochs, patience=20)
+        check_folder(args.out, "--out")
         dataset = load(args.dataset, args.root)
     except ValueError as error:
         print(f"imitation: {error}", file=sys.stderr)
         return 2
     pretrained = Pretrained(dataset, training, Shape(), args.out)
-    found = measure(pretrained, args.seed)
-    print(f"{dataset.describe()}\n\n{tables(found)}\n")
-    path = args.out / dataset.name
-    path.with_suffix(".json").write_text(json.dumps(found, indent=1))
-    save(figure(found), path.with_suffix(".png"))
-    print(f"results: {path.with_suffix('.json')}, {path.with_suffix('.png')}")
+    try:
+        found = measure(pretrained, args.seed)
+        print(f"{dataset.describe()}\n\n{tables(found)}\n")
+        write_all(found, args.out / dataset.name)
+    except OSError as error:
+        print(f"imitation: {error}", file=sys.stderr)
+        return 1
     return 0
+
+
+def write_all(found: Mapping[str, Any], path: Path) -> None:
+    r"""Writes the numbers and the figure, and prints where they are.
+
+    Raises:
+        OSError: If one cannot be written; it names the file.
+    """
+    results = write(path.with_name(f"{path.name}.json"), json.dumps(found, indent=1))
+    drawn = save(figure(found), path.with_name(f"{path.name}.png"))
+    print(f"results: {results}, {drawn}")
 
 
 if __name__ == "__main__":

@@ -3,11 +3,19 @@ r"""Results as JSON lines, appended as runs end, so that the rest can be resumed
 import hashlib
 import json
 import math
+import os
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from io import FileIO
 from pathlib import Path
 from statistics import mean, stdev
 from typing import Any, NamedTuple
+
+from benchmarks.values import valid
+
+if sys.platform != "win32":
+    import fcntl
 
 
 class Key(NamedTuple):
@@ -35,8 +43,9 @@ def digest(settings: Mapping[str, Any]) -> str:
 class Records:
     r"""The records of a JSON-lines file, the last one of each key.
 
-    A line that is no complete record (an interrupted write) is skipped and counted
-    in ``broken``. They are in the order in which they were written.
+    A line that is no complete record is skipped and counted in ``broken``: an
+    interrupted write, or what has no key, no test accuracy, or a value of another kind
+    (see :mod:`benchmarks.values`). They are in the order in which they were written.
 
     Args:
         path (Path): The file; it and its folder are made by the first :meth:`append`.
@@ -54,8 +63,11 @@ class Records:
             return
         try:
             record = json.loads(line)
+        except (ValueError, RecursionError):  # Brackets can be nested too deeply.
+            record = None
+        if isinstance(record, dict) and valid(record):
             self._keep(Key(*(record[name] for name in Key._fields)), record)
-        except (ValueError, KeyError, TypeError):
+        else:
             self.broken += 1
 
     def _keep(self, key: Key, record: dict[str, Any]) -> None:
@@ -71,16 +83,23 @@ class Records:
     def append(self, key: Key, values: Mapping[str, Any]) -> None:
         r"""Writes one record, on its own line even if the last one was cut short.
 
-        JSON has no infinity and no NaN; such numbers become null.
+        JSON has no infinity and no NaN; such numbers become null. Other processes may
+        append to the same file. If writing fails, on a full disk or by an interruption,
+        the file is as it was.
+
+        Raises:
+            OSError: If it cannot be written; it names the file.
         """
         record = _jsonable({**key._asdict(), **values})
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        with self.path.open("a+b") as file:
-            file.write(
-                (b"\n" if _cut_short(file) else b"")
-                + json.dumps(record, allow_nan=False).encode()
-                + b"\n"
-            )
+        line = json.dumps(record, allow_nan=False).encode() + b"\n"
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            # Without a buffer: that would be written when the file is closed.
+            with self.path.open("a+b", buffering=0) as file:
+                _lock(file)
+                _append(file, line)
+        except OSError as error:
+            raise OSError(error.errno, error.strerror, str(self.path)) from error
         self._keep(key, record)
 
     def __contains__(self, key: Key) -> bool:
@@ -104,11 +123,33 @@ def _jsonable(value: Any) -> Any:
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
-def _cut_short(file: Any) -> bool:
-    if file.seek(0, 2) == 0:
+def _lock(file: FileIO) -> None:
+    """Keeps other processes from appending until the file is closed.
+
+    Some network file systems have no locks; there a record is written in one call.
+    """
+    if sys.platform != "win32":
+        with suppress(OSError):
+            fcntl.flock(file, fcntl.LOCK_EX)
+
+
+def _append(file: FileIO, line: bytes) -> None:
+    size = file.seek(0, os.SEEK_END)
+    left = memoryview((b"\n" if _cut_short(file) else b"") + line)
+    try:
+        while left:
+            left = left[file.write(left) :]
+        os.fsync(file.fileno())
+    except BaseException:
+        file.truncate(size)
+        raise
+
+
+def _cut_short(file: FileIO) -> bool:
+    if file.seek(0, os.SEEK_END) == 0:
         return False
-    file.seek(-1, 2)
-    return bool(file.read(1) != b"\n")
+    file.seek(-1, os.SEEK_END)
+    return file.read(1) != b"\n"
 
 
 def by_readout(

@@ -18,6 +18,7 @@ from typing import Any
 
 from benchmarks import landscape
 from benchmarks.document import Block, Heading, write_html, write_markdown
+from benchmarks.output import check_file, check_folder, write
 from benchmarks.readouts import CONVENTIONAL, DECISIVE, refuse_unknown
 from benchmarks.readouts import OURS as LAYERS
 from benchmarks.report_parts import Application
@@ -265,18 +266,35 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = parser().parse_args(argv)
     try:
         report = load(args.results, args.ours)
+        check_folder(args.results, "--results")
+        check_folder(args.images, "--images")
+        check_file(args.markdown, "--markdown")
+        check_file(args.page, "--page")
+        notes = args.results / NOTES
+        preface = notes.read_text("utf-8") if notes.exists() else ""
     except (OSError, ValueError) as error:
         print(f"report: {error}", file=sys.stderr)
         return 2
-    notes = args.results / NOTES
-    preface = notes.read_text("utf-8") if notes.exists() else ""
+    try:
+        write_all(report, preface, args)
+    except OSError as error:
+        print(f"report: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def write_all(report: Report, preface: str, args: argparse.Namespace) -> None:
+    r"""Writes page, pictures and figures, and prints where they are.
+
+    Raises:
+        OSError: If one cannot be written; it names the file.
+    """
     blocks = report.blocks(preface, args.images)
     write_markdown(blocks, args.markdown)
     write_html(blocks, "torch_geometric_uotp: results", args.page)
     summary = args.results / "summary.json"
-    summary.write_text(json.dumps(report.summary(), indent=1) + "\n", "utf-8")
+    write(summary, json.dumps(report.summary(), indent=1) + "\n")
     print(f"{args.markdown}\n{args.page}\n{summary}")
-    return 0
 
 
 if __name__ == "__main__":

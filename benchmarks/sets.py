@@ -9,6 +9,7 @@ from torch.nn import Module
 from torch_geometric.nn import MLP
 
 from benchmarks.examples import offsets, ranges
+from benchmarks.known import CLASSES, Facts, classes
 from benchmarks.readouts import Readout
 
 
@@ -79,6 +80,15 @@ class SetExamples:
         x, counts = self.instances(ids)
         batch = torch.arange(len(ids), device=ids.device).repeat_interleave(counts)
         return SetBatch(x, batch, len(ids)), self.y[ids]
+
+    def facts(self) -> Facts:
+        r"""What there is of each kind, for :mod:`benchmarks.known`."""
+        return {
+            "bags": len(self.y),
+            "instances": int(self.ptr[-1]),
+            "features": self.x[0].numel(),
+            CLASSES: classes(self.y),
+        }
 
     def fitted(self, train: Tensor) -> "SetExamples":
         r"""Features to mean 0 and deviation 1 over the instances of ``train``.

@@ -34,6 +34,7 @@ from benchmarks.allocator import keep_pages, page_faults
 from benchmarks.convergence import against_pot
 from benchmarks.curves import costs, ratios, save
 from benchmarks.limits import limits
+from benchmarks.output import check_folder, write
 from benchmarks.scaling import any_order, measure_costs
 from benchmarks.speed_tables import tables
 from benchmarks.timing import interleaved, turns
@@ -51,6 +52,8 @@ from benchmarks.workloads import (
 from torch_geometric_uotp import __version__, backend
 
 K = 4
+# Of the smallest batch, for each of the others: it is done in no time.
+TURNS_OF_SMALLEST = 20
 
 
 def machine() -> dict[str, Any]:
@@ -124,7 +127,7 @@ def measure(repeats: int, quick: bool) -> dict[str, Any]:
         "seconds": seconds,
         "seconds, cold": {n: found["seconds, cold"] for n, found in spread.items()},
         "page faults": {name: found["page faults"] for name, found in spread.items()},
-        "smallest": interleaved(smallest, 20 * repeats),
+        "smallest": interleaved(smallest, TURNS_OF_SMALLEST * repeats),
         "E over balanced": skew["E"] / skew["balanced"],
         "kept over 2K(N + GD)": {name: memory(w) for name, w in SPREAD.items()},
         "any order": {name: any_order(w, repeats) for name, w in SPREAD.items()},
@@ -147,21 +150,28 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--allocator", choices=["steady", "default"], default="steady")
     parser.add_argument("--out", type=Path, default=Path("runs/speed"), help="folder")
     args = parser.parse_args(argv)
-    if args.repeats < 1:
-        print(f"speed: --repeats must be at least 1 (got {args.repeats})")
+    try:
+        if args.repeats < 1:
+            raise ValueError(f"--repeats must be at least 1 (got {args.repeats})")
+        check_folder(args.out, "--out")
+    except ValueError as error:
+        print(f"speed: {error}", file=sys.stderr)
         return 2
     steady = args.allocator == "steady" and keep_pages()
     torch.manual_seed(0)
     found = measure(args.repeats, args.quick)
     found["machine"]["allocator"] = "steady" if steady else "default"
-    write(found, args.out)
+    try:
+        write_all(found, args.out)
+    except OSError as error:
+        print(f"speed: {error}", file=sys.stderr)
+        return 1
     return 0
 
 
-def write(found: dict[str, Any], folder: Path) -> None:
+def write_all(found: dict[str, Any], folder: Path) -> None:
     r"""Figures, plots and, on the terminal, tables."""
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / "speed.json").write_text(json.dumps(found, indent=1))
+    write(folder / "speed.json", json.dumps(found, indent=1))
     save(ratios(found["seconds"], "uotp"), folder / "speed.png")
     save(costs(found["cost"]), folder / "cost.png")
     print(", ".join(f"{name} {value}" for name, value in found["machine"].items()))

@@ -21,6 +21,8 @@ from benchmarks import landscape
 from benchmarks.absent import Absent
 from benchmarks.execute import APPLICATIONS, Execute, limited
 from benchmarks.experiment import Experiment
+from benchmarks.known import described
+from benchmarks.output import check_folder
 from benchmarks.readouts import (
     ABLATIONS,
     CONCATENATED,
@@ -206,6 +208,7 @@ def run(args: argparse.Namespace, planned: Plan, root: Path | None) -> int:
             tally.add(f"{task.application}, {task.name}", reason)
             continue
         keys = [*planned.keys(task)]
+        print(f"{task.application}, {task.name}: {described(task.data(0).facts())}")
         records = Records(args.out / f"{task.application}.jsonl")
         done = run_missing(keys, records, execute, jobs=args.jobs)
         tally.failed += len(keys) - len(done)
@@ -215,17 +218,22 @@ def run(args: argparse.Namespace, planned: Plan, root: Path | None) -> int:
 def main(argv: Sequence[str] | None = None) -> int:
     r"""Runs the command; returns its exit status.
 
-    This is 1 if data are broken or a run failed, and 2 if nothing could be run.
+    This is 1 if data are broken, a run failed or a record could not be written, and 2
+    if nothing could be run.
     """
     args = parse(argv)
     try:
         root = root_of(args)
         planned = plan(args, root)
+        check_folder(args.out, "--out")
     except ValueError as error:
         print(f"suite: {error}", file=sys.stderr)
         return 2
     try:
         return run(args, planned, root)
+    except OSError as error:
+        print(f"suite: {error}", file=sys.stderr)
+        return 1
     except KeyboardInterrupt:
         print(f"\ninterrupted; the same command goes on from {args.out}")
         return 130

@@ -25,6 +25,7 @@ from torch.nn.functional import cross_entropy
 from benchmarks.graph_model import GraphClassifier
 from benchmarks.graph_tasks import Shape
 from benchmarks.harness import Training, evaluate, fit
+from benchmarks.output import check_folder
 from benchmarks.pretrained import Pretrained, load
 from benchmarks.records import Key, Records, digest
 from benchmarks.runs import failed, run_missing
@@ -180,6 +181,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             raise ValueError(f"--seeds must be at least 1 (got {args.seeds})")
         start = Training(args.epochs, patience=args.epochs)
         tuning = Training(args.more, patience=args.more)
+        check_folder(args.out, "--out")
         dataset = load(args.dataset, args.root)
     except ValueError as error:
         print(f"warm_start: {error}", file=sys.stderr)
@@ -193,8 +195,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         for pooling in args.pooling
         for arm in ARMS
     ]
-    records = Records(args.out / "results.jsonl")
-    results = run_missing(keys, records, experiment.run)
+    try:
+        records = Records(args.out / "results.jsonl")
+        results = run_missing(keys, records, experiment.run)
+    except OSError as error:
+        print(f"warm_start: {error}", file=sys.stderr)
+        return 1
     if len(results) < len(keys):
         print(failed(len(keys) - len(results)), file=sys.stderr)
         return 1

@@ -5,6 +5,8 @@ import pytest
 import torch
 from torch_geometric.data import Data
 
+import native_build
+from benchmarks.elementary import Elementary
 from benchmarks.graph_data import GraphDataset, GraphSet
 from benchmarks.splits import fold_split
 
@@ -18,6 +20,14 @@ def _one_thread() -> Iterator[None]:
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="session")
+def elementary() -> Elementary:
+    """Compiled once, which takes seconds."""
+    if native_build.compiler() is None:
+        pytest.skip("there is no C++ compiler")
+    return Elementary()
 
 
 @pytest.fixture

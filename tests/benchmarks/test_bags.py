@@ -168,3 +168,31 @@ def test_reads_the_published_sets(shared_data, name, num_bags, num_instances, po
         num_instances,
         positive,
     )
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("1,1", r"line 3: .* as many values as the others, 4 \(got 2\)"),
+        ("1,1,2,x", "line 3: 'x' is no number"),
+        ("", "line 3: it is empty"),
+    ],
+)
+def test_names_the_line_that_is_wrong(tmp_path, line, message):
+    (tmp_path / "b.csv").write_text("\n".join([*LINES[:2], line, *LINES[2:]]))
+    with pytest.raises(ValueError, match=f"b.csv' cannot be read .{message}"):
+        read(tmp_path / "b.csv")
+
+
+def test_a_file_without_bags_is_refused(tmp_path):
+    (tmp_path / "b.csv").write_text("")
+    with pytest.raises(ValueError, match=r"b.csv' must have columns class, bag and"):
+        read(tmp_path / "b.csv")
+
+
+@pytest.mark.parametrize("cut", [1, 5, 9, 14])
+def test_an_idx_file_that_is_cut_is_named(tmp_path, cut):
+    whole = bytes([0, 0, 8, 2, 0, 0, 0, 2, 0, 0, 0, 3, 1, 2, 3, 4, 5, 6])
+    (tmp_path / "images").write_bytes(whole[:-cut])
+    with pytest.raises(ValueError, match=r"images' (cannot be read|is not an IDX)"):
+        read_idx(tmp_path / "images")

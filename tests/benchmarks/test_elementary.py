@@ -22,9 +22,8 @@ def test_the_baseline_is_always_there() -> None:
     assert instruction_sets()[0] == "baseline"
 
 
-@pytest.mark.skipif(native_build.compiler() is None, reason="there is no C++ compiler")
-def test_functions_read_and_write_tensors() -> None:
-    elementary, x = Elementary(), torch.randn(101)
+def test_functions_read_and_write_tensors(elementary: Elementary) -> None:
+    x = torch.randn(101)
     exp = elementary.function("baseline", "exp_float32")
     torch.testing.assert_close(exp(x, torch.empty(101)), x.exp())
     with pytest.raises(ValueError, match="exp_float32 needs contiguous tensors"):

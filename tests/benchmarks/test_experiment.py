@@ -1,3 +1,5 @@
+import errno
+import os
 from dataclasses import replace
 
 import pytest
@@ -96,3 +98,25 @@ def test_keys_follow_the_settings(experiment):
     ):
         other = Experiment(replace(experiment.task, **changes))
         assert other.key("mean", 3, 1).configuration != key.configuration
+
+
+def test_weights_that_are_damaged_are_named(experiment):
+    key = experiment.key("mean", 0, 0)
+    experiment.run(key)
+    path = experiment.weights(key)
+    whole = path.read_bytes()
+    for part in (b"", whole[:-1], whole[: len(whole) // 2], b"no weights"):
+        path.write_bytes(part)
+        with pytest.raises(ValueError, match=rf"{path.name}' is damaged: remove it"):
+            experiment.trained(key)
+
+
+def test_weights_are_written_whole_or_not_at_all(experiment, monkeypatch):
+    def fail(*args):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", fail)
+    key = experiment.key("mean", 0, 0)
+    with pytest.raises(OSError, match=r"No space left on device: '.*\.pt'"):
+        experiment.run(key)
+    assert [*experiment.models.iterdir()] == []

@@ -3,7 +3,7 @@ import json
 import pytest
 import torch
 
-from benchmarks import experiment, tu
+from benchmarks import experiment, graph_tasks, tu
 from benchmarks.graph_classification import DEMO, SIX, main, parse
 
 
@@ -45,6 +45,26 @@ def test_a_second_time_nothing_is_trained(command, monkeypatch, capsys):
             sum("failed, AssertionError: trained again" in line for line in said) == 4
         )
         assert said[-1].startswith("4 run(s) failed")
+
+
+def test_data_that_change_are_trained_on_again(command, write_tu, tmp_path, capsys):
+    assert main(command) == 0
+    graph_tasks.load_once.cache_clear()  # As another process has it.
+    for path in (tmp_path / "root").rglob("*_node_labels.txt"):
+        path.write_text("0\n1\n2\n0\n1\n" * 40)
+    capsys.readouterr()
+    assert main(command) == 0
+    assert "are recorded" not in capsys.readouterr().out
+    lines = (tmp_path / "out" / "results.jsonl").read_text().splitlines()
+    assert len({json.loads(line)["configuration"] for line in lines}) == 2
+
+
+def test_a_broken_set_is_one_line(command, tmp_path, capsys):
+    (labels,) = (tmp_path / "root").rglob("*_graph_labels.txt")
+    labels.write_text("1\n-1\n")
+    assert main(command) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"graph_classification: '{labels}', line 3 is missing")
 
 
 def test_an_interrupted_run_goes_on(command, monkeypatch, tmp_path, capsys):
@@ -98,6 +118,7 @@ def test_the_demo_sets_defaults_that_can_be_overridden():
         ("--readout mean median", "no readout 'median'"),
         ("--readout mean mean", "names one twice"),
         ("--dataset MUTAG", "needs --root"),
+        ("--dataset ../.. --root .", "must be the name of a folder in --root"),
         ("--dataset MUTAG --root no/such/folder", "must be an existing folder"),
         ("--seeds 0", "--seeds must be at least 1"),
         ("--threads 0", "--threads must be at least 1"),

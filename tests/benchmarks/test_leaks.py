@@ -10,6 +10,7 @@ from benchmarks.experiment import Experiment
 from benchmarks.graph_tasks import Shape, Source
 from benchmarks.graph_tasks import task as graph_task
 from benchmarks.harness import Training, predict
+from benchmarks.image_classification import ImageExamples
 from benchmarks.image_classification import tasks as image_tasks
 from benchmarks.landscape import POINTS
 from benchmarks.landscape import task as landscape_task
@@ -40,7 +41,9 @@ def task(request, bag_file) -> Task:
     elif request.param == "digit bags":
         made = digit_task(DigitBags(50, (10, 2)))
     elif request.param == "images":
-        made = image_tasks(None)[0]
+        images = image_tasks(None)[0].data(0)
+        few = ImageExamples(images.x[:400], images.y[:400])
+        made = replace(image_tasks(None)[0], data=lambda seed: few)
     else:
         made = landscape_task(replace(POINTS["witness 30%"], num_train=100))
     return replace(made, training=BRIEF)

@@ -1,9 +1,12 @@
 import json
+from io import BytesIO
 
 import numpy as np
 import pytest
 from matplotlib.figure import Figure
+from matplotlib.image import imread
 
+from benchmarks import curves, output
 from benchmarks.landscape import CONFIRMATION, DEVELOPMENT, SECOND_CONFIRMATION
 from benchmarks.readouts import CONCATENATED, CONVENTIONAL, DECISIVE
 from benchmarks.report import BEST, POOLS, main, rivals
@@ -37,6 +40,22 @@ def line(dataset, readout, seed, rng):
 
 
 @pytest.fixture
+def drawn():
+    """Pictures are drawn, which takes a second each."""
+
+
+@pytest.fixture(autouse=True)
+def _pictures(request, monkeypatch):
+    """What tells of text and figures alone has pictures of one pixel."""
+    if "drawn" not in request.fixturenames:
+        pixel = BytesIO()
+        Figure((1, 1), dpi=1).savefig(pixel)
+        monkeypatch.setattr(
+            curves, "save", lambda figure, path: output.write(path, pixel.getvalue())
+        )
+
+
+@pytest.fixture
 def folder(tmp_path):
     rng = np.random.default_rng(0)
     results = tmp_path / "results"
@@ -61,6 +80,7 @@ def command(folder, tmp_path):
     ]
 
 
+@pytest.mark.usefixtures("drawn")
 def test_writes_page_pictures_and_figures(command, folder, tmp_path):
     assert main(command) == 0
     text = (tmp_path / "docs" / "r.md").read_text()
@@ -73,6 +93,8 @@ def test_writes_page_pictures_and_figures(command, folder, tmp_path):
         "results_real_data_ranks.png",
     }
     assert all(f"i/{name}" in text for name in pictures)
+    for name in pictures:
+        assert imread(tmp_path / "docs" / "i" / name)[..., :3].std() > 0.05
     page = (tmp_path / "r.html").read_text()
     assert "<p><strong>Second</strong>.</p>" in page
     assert "<h2>Images</h2>" in page
@@ -312,11 +334,26 @@ def test_many_data_sets_are_rows(command, folder, tmp_path):
 
 
 def test_records_of_another_command_are_one_line(command, folder, capsys):
-    other = json.dumps({**COMMON, "dataset": "d", "readout": "mean", "seed": 0})
+    other = {**COMMON, "dataset": "d", "readout": "mean", "seed": 0}
+    other = json.dumps({**other, "test_accuracy": 0.5})
     (folder / "bags.jsonl").write_text(other)
     assert main(command) == 2
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith(f"report: '{folder / 'bags.jsonl'}' has a record without")
+
+
+@pytest.mark.parametrize("accuracy", ["high", None, float("nan"), "absent"])
+def test_lines_without_a_test_accuracy_are_skipped_and_counted(
+    accuracy, command, folder, capsys
+):
+    other = {**COMMON, "dataset": "bags0", "readout": "mean", "seed": 9}
+    if accuracy != "absent":
+        other["test_accuracy"] = accuracy
+    with (folder / "bags.jsonl").open("a") as file:
+        file.write(f"\n{json.dumps(other)}\n")
+    assert main(command) == 0
+    said = f"1 incomplete line(s) in {folder / 'bags.jsonl'} skipped\n"
+    assert capsys.readouterr().err == said
 
 
 def keep(folder, readouts):

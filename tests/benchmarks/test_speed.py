@@ -5,6 +5,7 @@ from importlib.util import find_spec
 import pytest
 import torch
 
+import native_build
 from benchmarks import limits, scaling, speed, workloads
 from benchmarks.timing import CALLS, interleaved, turns
 from benchmarks.workloads import Workload, forward_and_backward, kept_for_backward
@@ -67,12 +68,21 @@ def tiny(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(speed, name, TINY)
     monkeypatch.setattr(speed, "SKEWED", Workload("E", (9, 1), 5))
     monkeypatch.setattr(speed, "BALANCED", Workload("balanced", (5, 5), 5))
+    monkeypatch.setattr(speed, "TURNS_OF_SMALLEST", 1)
     monkeypatch.setattr(scaling, "ELEMENTS", 500)
     monkeypatch.setattr(scaling, "TIMED", 1)
     monkeypatch.setattr(limits, "COPIED", 1000)
 
 
-@pytest.mark.usefixtures("tiny")
+@pytest.fixture
+def compiled(request, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The functions to time, where there is a compiler."""
+    if native_build.compiler() is not None:
+        elementary = request.getfixturevalue("elementary")
+        monkeypatch.setattr(limits, "Elementary", lambda: elementary)
+
+
+@pytest.mark.usefixtures("tiny", "compiled")
 def test_writes_what_it_measured(tmp_path, capsys) -> None:
     arguments = ["--repeats", "1", "--quick", "--allocator", "default"]
     assert speed.main([*arguments, "--out", str(tmp_path)]) == 0
@@ -91,4 +101,4 @@ def test_writes_what_it_measured(tmp_path, capsys) -> None:
 
 def test_refuses_no_repeats(capsys) -> None:
     assert speed.main(["--repeats", "0"]) == 2
-    assert "--repeats must be at least 1" in capsys.readouterr().out
+    assert "--repeats must be at least 1" in capsys.readouterr().err

@@ -51,8 +51,8 @@ def test_the_smallest_detectable_difference_is_detected_four_times_in_five(ratio
     runs, deviation, rng = 10, 0.03, np.random.default_rng(0)
     least = smallest_detectable(deviation, runs, ratio)
     # Runs of shared examples have a common part, of the variance the test assumes.
-    shared = math.sqrt(ratio) * rng.normal(size=(4000, 1))
-    drawn = least + deviation * (shared + rng.normal(size=(4000, runs)))
+    shared = math.sqrt(ratio) * rng.normal(size=(2500, 1))
+    drawn = least + deviation * (shared + rng.normal(size=(2500, runs)))
     found = np.mean([corrected_t(list(row), ratio).p < 0.05 for row in drawn])
     assert found == pytest.approx(0.8, abs=0.02)
 

@@ -1,10 +1,12 @@
+import errno
 import json
+import os
 import subprocess
 import sys
 
 import pytest
 
-from benchmarks import suite
+from benchmarks import multi_instance, suite
 from benchmarks.execute import APPLICATIONS
 from benchmarks.readouts import DECISIVE
 from benchmarks.suite import QUICK, QUICK_DATA, SUITE, main, parse, plan
@@ -92,6 +94,50 @@ def test_goes_on_with_data_that_are_broken_and_says_so(root, name, capsys):
     assert f"bags, some: broken, ValueError: '{root / 'mil' / name}' cannot be" in said
     assert said.splitlines()[-1] == "broken: bags, some"
     assert (root / "out" / "bags.jsonl").read_text().count("digit bags") == 1
+
+
+def bag_lines(count):
+    return "".join(f"{bag % 2},{bag},{bag}.5,{bag % 3}\n" * 2 for bag in range(count))
+
+
+def test_says_what_was_read(root, capsys):
+    (root / "mil" / "some.csv").write_text(bag_lines(40))
+    assert main(bags(root, "some")) == 0
+    said = "bags, some: 40 bags, 80 instances, 2 features, 20 + 20 in the classes"
+    assert said in capsys.readouterr().out.splitlines()
+
+
+def test_a_file_of_your_own_that_changes_is_run_again(root, capsys):
+    path = root / "mil" / "some.csv"
+    path.write_text(bag_lines(40))
+    main(bags(root, "some"))
+    multi_instance.read_once.cache_clear()  # As another process has it.
+    path.write_text(bag_lines(60))
+    capsys.readouterr()
+    assert main(bags(root, "some")) == 0
+    assert "60 bags" in capsys.readouterr().out
+    assert len((root / "out" / "bags.jsonl").read_text().splitlines()) == 2
+
+
+def test_a_published_file_that_is_cut_short_is_refused(root, capsys):
+    (root / "mil" / "musk1.csv").write_text(bag_lines(40))
+    assert main(bags(root, "musk1", "digit bags")) == 1
+    said = capsys.readouterr().err
+    assert "musk1.csv' is not musk1 as published: it has 40 bags" in said
+
+
+def test_a_disk_that_is_full_ends_it_in_one_line(
+    command, tmp_path, monkeypatch, capsys
+):
+    def fail(*args):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", fail)
+    assert main(command) == 1
+    place = tmp_path / "landscape.jsonl"
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line == f"suite: [Errno 28] No space left on device: '{place}'"
+    assert place.read_bytes() == b""
 
 
 def test_a_run_that_fails_is_counted(root, monkeypatch, capsys):

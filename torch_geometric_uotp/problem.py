@@ -91,7 +91,7 @@ class Problem:
                 f"(got {coefficients.t.dtype})"
             )
         if log_p0 is not None:
-            log_p0 = log_p0.log_softmax(-1)
+            log_p0 = log_p0 - log_p0.logsumexp(-1, keepdim=True)
         if log_q0 is not None:
             log_q0 = normalise_node_prior(log_q0, segments)
         return cls(

@@ -88,7 +88,7 @@ class LogSumExp:
         return weights / segments.gather(total.masked_fill(total == 0, 1))
 
     def shares(self, log_p: Tensor, log_p0: Tensor) -> Tensor:
-        return log_p.softmax(-1)
+        return softmax(log_p)
 
 
 class MaxPlus:
@@ -135,7 +135,18 @@ class MaxPlus:
 
     def shares(self, log_p: Tensor, log_p0: Tensor) -> Tensor:
         ties = log_p == log_p.amax(-1, keepdim=True)
-        return log_p0.expand_as(log_p).masked_fill(~ties, -torch.inf).softmax(-1)
+        shared = log_p0.expand_as(log_p).masked_fill(~ties, -torch.inf)
+        return softmax(shared)
+
+
+def softmax(x: Tensor) -> Tensor:
+    """The softmax over the last axis, with the same gradient for any threads.
+
+    PyTorch's own divides the rows of a gradient among threads, and sums up those at
+    the ends of their parts in another order.
+    """
+    weights = (x - x.detach().amax(-1, keepdim=True)).exp()
+    return weights / weights.sum(-1, keepdim=True)
 
 
 def _fill_vanished(reduced: Tensor) -> Tensor:

@@ -551,7 +551,7 @@ def test_poolings_a_solver_does_not_reach_are_named(name: str, solver: int) -> N
         (torch.ones(10, 6), {"dim": 1}, "axis of the channels"),
         (torch.ones(9, 6), {}, "each of 9 nodes .got 10"),
         (torch.ones(10, 6), {"dim_size": 3}, r"\[0, 3\)"),
-        (torch.ones(10, 6), {"node_prior": torch.zeros(10)}, "'node_prior' .*positive"),
+        (torch.ones(10, 6), {"node_prior": -torch.ones(10)}, "'node_prior' .*positive"),
         (torch.ones(10, 6), {"node_prior": torch.ones(9)}, r"10 nodes .*\(9, 1\)"),
         (torch.ones(10, 6), {"node_prior": torch.ones(10, 2)}, r"1 or 1 .*\(10, 2\)"),
         (torch.ones(10, 6), {"node_prior": torch.tensor(1.0)}, "10 nodes .*got shape"),

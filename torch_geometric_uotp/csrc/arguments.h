@@ -104,7 +104,7 @@ inline void check_layout(const Tensor& ptr, const Optional& order, int64_t nodes
     valid = place[n] >= 0 && place[n] < nodes && !seen[place[n]];
     if (valid) seen[place[n]] = true;
   }
-  STD_TORCH_CHECK(valid, "order must name each node in [0, ", nodes, ") once");
+  STD_TORCH_CHECK(valid, "order must name nodes in [0, ", nodes, "), each once");
 }
 
 // Null if every node is in its place, which spares the kernels a look-up.

@@ -101,20 +101,6 @@ template <class S, class T> inline int64_t likeliest(const Batch<S, T>& batch, c
   for (int64_t n = 1; batch.log_q0 && n < rows.count; ++n) best = prior(n) > prior(best) ? n : best;
   return best;
 }
-
-// What the values of each channel are averaged relative to: an average of offsets loses no places to what all have in common, and that of
-// equal values is their value. It is the likeliest node's value or, under a uniform prior, the median of three: no lone outlier.
-template <class S, class T> inline Vec<T> anchor(const Batch<S, T>& batch, const Rows<S, T>& rows, int64_t likeliest, int64_t column, int lanes) {
-  const S* values = batch.values ? batch.values : batch.scores;
-  const auto value = [&](int64_t n) { return load(rows.row(values, n) + column, lanes); };
-  Vec<T> chosen = value(likeliest);
-  if (!batch.log_q0) {
-    const Vec<T> a = value(0), b = value(rows.count / 2), c = value(rows.count - 1);
-    chosen = maximum<T>(minimum<T>(a, b), minimum<T>(maximum<T>(a, b), c));
-  }
-  const auto finite = chosen - chosen == Vec<T>{};
-  return finite ? chosen : Vec<T>{};
-}
 template <class S, class T> inline Vec<T> channel_prior(const Batch<S, T>& batch, const Rows<S, T>& rows, int64_t column, int lanes) {
   return batch.log_p0 ? load(batch.log_p0 + rows.head * rows.width + column, lanes) : splat(rows.uniform_p0);
 }

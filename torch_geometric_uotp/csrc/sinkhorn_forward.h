@@ -3,7 +3,7 @@
 //
 //   (1)  b_n = r_q (log q0_n - log sum_d E_nd alpha_d)
 //   (2)  a_d = r_p (log p0_d - log sum_n E_nd beta_n),  less its maximum, a constant that no output sees
-//   (3)  f_d = m_d + sum_n E_nd beta_n (x_nd - m_d) / sum_n E_nd beta_n,  m_d an anchor (block.h)
+//   (3)  f_d = sum_n E_nd beta_n x_nd / sum_n E_nd beta_n
 //
 // Exact as long as the exponents, and what multiplies with them, stay in range; solve() says false where they do not, and the log domain
 // takes over.
@@ -90,7 +90,7 @@ template <class S, class T> class SinkhornForwardSet {
     T* memory = nullptr;
     for (int pass = 0; pass < 2; ++pass) {
       Carver<T> carver(memory);
-      alpha_ = carver.take(rows.padded), anchor_ = carver.take(rows.padded);
+      alpha_ = carver.take(rows.padded), mean_ = carver.take(rows.padded);
       partial_ = carver.take(rows.chunks() * part());
       e_.held = carver.take(rows.held() ? round_up(rows.count, W<T>) * rows.padded : 0);
       if (!pass) memory = set_scratch().template at_least<T>(carver.used());
@@ -108,15 +108,13 @@ template <class S, class T> class SinkhornForwardSet {
   }
 
  private:
-  // What a chunk adds to: column sums and moments, and how many weights are unfit. The first sweep leaves the chunk's extremes behind them.
+  // What a chunk adds to: column sums and means, and how many weights are unfit. The first sweep leaves the chunk's extremes behind them.
   int64_t sums() const { return 2 * rows_.padded + W<T>; }
   int64_t part() const { return sums() + 3 * W<T>; }
   T* part_of(int64_t chunk) const { return partial_ + chunk * part(); }
 
   // The first step, which sees all scores on its way, from the middle of a few; where others are too far from it, from that of all.
   bool start() {
-    const int64_t best = likeliest(problem_.batch, rows_);
-    for_columns<T>(rows_.width, [&](int64_t at, int lanes) { store(anchor_ + at, anchor(problem_.batch, rows_, best, at, lanes)); });
     Extremes<T> few;
     few.see(Block<S, T>(rows_, 0, smaller(kFew, rows_.count)), problem_.batch.scores);
     e_.centre = few.middle();
@@ -151,6 +149,7 @@ template <class S, class T> class SinkhornForwardSet {
       if (!step) seen.put(column + sums());
     });
     if (!step) gather_extremes();
+    if (last) gather_means();
     combine(partial_, rows_.chunks(), sums(), part());
     return keep_log_sums(log_sums(step));
   }
@@ -174,22 +173,46 @@ template <class S, class T> class SinkhornForwardSet {
     add(column + 2 * rows_.padded, lost);
     if (last) {
       for (int i = 0; i < block.count; ++i) out_.bias[block.node(i)] = bias[i];
-      add_moments(block, e, beta, column);
+      add_means(block, e, beta, column);
     } else {
       column_products(e, block.count, rows_.padded, beta.value, column);
     }
   }
 
-  UOTP_FLATTEN void add_moments(const Block<S, T>& block, const T* e, const PerNode<T>& beta, T* column) {
+  // The block's part of (3). Its mean is formed twice, the second time from offsets to the first: else what the values of a channel have in
+  // common would cost their differences places, and the mean of equal values would not be their value.
+  UOTP_FLATTEN void add_means(const Block<S, T>& block, const T* e, const PerNode<T>& beta, T* column) {
     const S* values = problem_.batch.values ? problem_.batch.values : problem_.batch.scores;
     for_columns<T>(rows_.width, [&](int64_t at, int lanes) {
-      Vec<T> mass{}, moment{};
+      Vec<T> mass{}, moment{}, offset{};
       for (int i = 0; i < block.count; ++i) {
         const Vec<T> weight = load(e + i * rows_.padded + at) * beta[i];
-        mass += weight, moment += weight * (load(block.row(values, i) + at, lanes) - load(anchor_ + at));
+        mass += weight, moment += weight * load(block.row(values, i) + at, lanes);
       }
-      add(column + at, mass), add(column + rows_.padded + at, moment);
+      const Vec<T> first_mean = over(moment, mass);
+      for (int i = 0; i < block.count; ++i) {
+        const Vec<T> weight = load(e + i * rows_.padded + at) * beta[i];
+        offset += weight * (load(block.row(values, i) + at, lanes) - first_mean);
+      }
+      add_mean(column + at, column + rows_.padded + at, mass, first_mean + over(offset, mass));
     });
+  }
+
+  static UOTP_INLINE Vec<T> over(Vec<T> part, Vec<T> mass) { return mass > Vec<T>{} ? part / mass : Vec<T>{}; }
+
+  static UOTP_INLINE void add_mean(T* mass, T* mean, Vec<T> more, Vec<T> of_more) {
+    const Vec<T> total = load(mass) + more, before = load(mean);
+    store(mean, before + (of_more - before) * over(more, total)), store(mass, total);
+  }
+
+  // The mean of all chunks; their sums are left as they are.
+  void gather_means() {
+    for (int64_t at = 0; at < rows_.padded; at += W<T>) {
+      alignas(kBytes) T mass[W<T>], mean[W<T>];
+      store(mass, load(partial_ + at)), store(mean, load(partial_ + rows_.padded + at));
+      for (int64_t chunk = 1; chunk < rows_.chunks(); ++chunk) add_mean(mass, mean, load(part_of(chunk) + at), load(part_of(chunk) + rows_.padded + at));
+      store(mean_ + at, load(mean));
+    }
   }
 
   UOTP_FLATTEN bool keep_log_sums(T* log_sums) {
@@ -207,8 +230,7 @@ template <class S, class T> class SinkhornForwardSet {
   void pool() {
     const S* values = problem_.batch.values ? problem_.batch.values : problem_.batch.scores;
     for_columns<T>(rows_.width, [&](int64_t at, int lanes) {
-      const Vec<T> mean = load(anchor_ + at) + load(partial_ + rows_.padded + at) / load(partial_ + at);
-      store(rows_.of_set(out_.pooled) + at, rows_.count == 1 ? load(rows_.row(values, 0) + at, lanes) : mean, lanes);
+      store(rows_.of_set(out_.pooled) + at, rows_.count == 1 ? load(rows_.row(values, 0) + at, lanes) : load(mean_ + at), lanes);
     });
   }
 
@@ -218,7 +240,7 @@ template <class S, class T> class SinkhornForwardSet {
   const Parallel* parallel_;
   Exponentials<S, T> e_;
   Extremes<T> seen_;
-  T *alpha_, *anchor_, *partial_;
+  T *alpha_, *mean_, *partial_;
 };
 
 }  // namespace UOTP_ISA

@@ -57,7 +57,7 @@ template <class S, class T> struct LogNodes {
 };
 
 // A running log-sum-exp over nodes and, weighted alike, the mean of the values: four numbers a channel. The mean is that of offsets from
-// an anchor, the value of the node with the largest weight: see `anchor` in block.h.
+// an anchor, the value of the node with the largest weight.
 template <class T> struct LogColumns {
   static constexpr int64_t numbers = 4;
   Vec<T> most, mass, moment, anchor;

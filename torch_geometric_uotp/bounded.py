@@ -1,5 +1,6 @@
 r"""Gradients of what all sets share: no set spoils them for the others."""
 
+import math
 from typing import Any
 
 import torch
@@ -26,6 +27,16 @@ def _largest(dtype: torch.dtype) -> float:
     if dtype == torch.float64:
         return 2.0**500
     return min(2.0**60, torch.finfo(dtype).max)
+
+
+def limited(x: Tensor) -> Tensor:
+    """Features to multiply weights with that all sets share.
+
+    NaN counts as 0, and a size beyond the root of the largest number, over 2^14 so that
+    sums of squares stay finite too, as that: about 1e15 in float32.
+    """
+    largest = math.sqrt(torch.finfo(x.dtype).max) / 2**14
+    return x.nan_to_num(0.0, largest, -largest).clamp(-largest, largest)
 
 
 class Spread(torch.autograd.Function):

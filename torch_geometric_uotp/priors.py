@@ -7,6 +7,7 @@ from torch import Tensor
 from torch.nn import Linear, Module
 
 from torch_geometric_uotp.arguments import check_constant
+from torch_geometric_uotp.bounded import bound_gradient, limited
 from torch_geometric_uotp.precision import Promoting, linear_in_type
 from torch_geometric_uotp.segments import Segments
 from torch_geometric_uotp.transforms import values_known
@@ -68,7 +69,8 @@ class AttentionPrior(Promoting):
 
     The softmax of it over a set is the prior, as in `"Attention-based Deep
     Multiple Instance Learning" <https://arxiv.org/abs/1802.04712>`_. It is
-    computed in the type of x, whatever that of the weights.
+    computed in the type of x, whatever that of the weights. Nodes of huge or
+    invalid features do not spoil the weights: NaN counts as 0 here.
 
     Args:
         channels (int): F.
@@ -91,7 +93,8 @@ class AttentionPrior(Promoting):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return logits of shape [..., H] for nodes x of shape [..., F]."""
-        return linear_in_type(self.score, linear_in_type(self.hidden, x).tanh())
+        hidden = linear_in_type(self.hidden, limited(x)).tanh()
+        return bound_gradient(linear_in_type(self.score, hidden))
 
     def __repr__(self) -> str:
         return "attention"

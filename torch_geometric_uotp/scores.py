@@ -1,7 +1,5 @@
 r"""Scores of the transport that are not the features themselves."""
 
-import math
-
 import torch
 from torch import Tensor
 from torch.nn import LayerNorm, Linear, Module
@@ -12,7 +10,7 @@ from torch_geometric_uotp.arguments import (
     check_features,
     check_flag,
 )
-from torch_geometric_uotp.bounded import bound_gradient
+from torch_geometric_uotp.bounded import bound_gradient, limited
 from torch_geometric_uotp.precision import (
     Promoting,
     applied,
@@ -66,9 +64,9 @@ class NormalisedScores(Promoting):
                 f"'x' must have {self.norm.normalized_shape[0]} channels in its last "
                 f"axis (got shape {tuple(x.shape)})"
             )
-        x = _limited(x)
+        x = limited(x)
         if self.map is not None:
-            x = _limited(linear_in_type(self.map, x))
+            x = limited(linear_in_type(self.map, x))
         weight = promote(self.norm.weight, x.dtype)
         bias = promote(self.norm.bias, x.dtype)
         # Weighed apart: layer_norm's gradient of weights depends on the threads.
@@ -77,11 +75,6 @@ class NormalisedScores(Promoting):
 
     def __repr__(self) -> str:
         return "LN(x)" if self.map is None else "LN(Wx)"
-
-
-def _limited(x: Tensor) -> Tensor:
-    largest = math.sqrt(torch.finfo(x.dtype).max) / 2**14
-    return x.nan_to_num(0.0, largest, -largest).clamp(-largest, largest)
 
 
 def checked_scores(scores: Module | None) -> Module | None:

@@ -17,6 +17,7 @@ from torch_geometric_uotp.aggr.given_prior import GivenPriorUOTP
 from torch_geometric_uotp.aggr.readout import Readout
 from torch_geometric_uotp.aggr.uotp import UOTPAggregation
 from torch_geometric_uotp.arguments import check_choice
+from torch_geometric_uotp.bounded import bound_gradient, limited, spread
 from torch_geometric_uotp.conventional import check_reached
 from torch_geometric_uotp.nodes import nodes_first, unshared
 from torch_geometric_uotp.precision import (
@@ -49,8 +50,12 @@ class SharedWeights(Promoting):
 
     def forward(self, nodes: Tensor, segments: Segments) -> Tensor:
         """Logits of shape [G, *, M, H] for nodes of shape [N, *, F]."""
-        logits = promote(self.logits, nodes.dtype)
-        return logits.expand(segments.num_sets, *nodes.shape[1:-1], *logits.shape)
+        logits, sets = promote(self.logits, nodes.dtype), segments.num_sets
+        axes = nodes.shape[1:-1]
+        of_sets = spread(logits.flatten(), sets).view(
+            sets, *[1] * len(axes), *logits.shape
+        )
+        return of_sets.expand(sets, *axes, *logits.shape)
 
 
 class GatedWeights(Promoting):
@@ -73,8 +78,10 @@ class GatedWeights(Promoting):
 
     def forward(self, nodes: Tensor, segments: Segments) -> Tensor:
         """Logits of shape [G, *, M, H] for nodes of shape [N, *, F]."""
-        weight = promote(self.weight, nodes.dtype)
-        logits = linear(segments.sum(nodes), weight.flatten(0, 1))
+        # Both limits: the gradient of a weight is a product with the sums.
+        weight = bound_gradient(promote(self.weight, nodes.dtype))
+        sums = limited(segments.sum(nodes))
+        logits = bound_gradient(linear(sums, weight.flatten(0, 1)))
         return logits.view(*logits.shape[:-1], *weight.shape[:2])
 
 

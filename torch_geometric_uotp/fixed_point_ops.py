@@ -8,6 +8,7 @@ from torch import Tensor
 
 from torch_geometric_uotp import ops
 from torch_geometric_uotp.coefficients import Coefficients
+from torch_geometric_uotp.operators import check_devices
 from torch_geometric_uotp.segments import Segments
 
 Arguments = tuple[Tensor | None, ...]
@@ -114,6 +115,7 @@ def _again(
 def _fake_forward(
     x: Tensor, values: Tensor | None, ptr: Tensor, *rest: Any
 ) -> tuple[Tensor, ...]:
+    check_devices({"x": x, "values": values, "ptr": ptr, **_tensors(rest)})
     (nodes, heads, channels), sets = x.shape, ptr.numel() - 1
     return (
         x.new_empty(sets, heads, channels),
@@ -126,9 +128,16 @@ def _fake_forward(
 def _fake_backward(
     grad: Tensor, x: Tensor, values: Tensor | None, *rest: Any
 ) -> tuple[Tensor, ...]:
+    check_devices({"x": x, "grad": grad, "values": values, **_tensors(rest)})
     t, r_p, r_q, log_p0, log_q0 = rest[2:7]
     tensors = (x, values, t, r_p, r_q, log_p0, log_q0)
     return tuple(x.new_empty(0) if t is None else torch.empty_like(t) for t in tensors)
+
+
+def _tensors(arguments: tuple[Any, ...]) -> dict[str, Tensor]:
+    """The tensors among the arguments that follow, by their places."""
+    places = enumerate(arguments)
+    return {f"{n}": given for n, given in places if isinstance(given, Tensor)}
 
 
 if ops.AVAILABLE:

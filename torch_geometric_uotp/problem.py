@@ -3,6 +3,7 @@ r"""The transport problem of every set in a batch, and its solution."""
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import Self
 
 import torch
 from torch import Tensor
@@ -227,6 +228,14 @@ class Problem:
         shared = (self.scores, self.values, self.segments.index, self.segments.ptr)
         tensors = [tensor for tensor in shared if tensor is not None]
         return [tensor._version for tensor in tensors if not tensor.is_inference()]
+
+    def projected(self) -> Self:
+        """The same problem with coefficients that are projected already.
+
+        For those who differentiate more than the pooled values: a projection lets
+        the gradient pass inwards only, and must see the sum of its parts.
+        """
+        return replace(self, coefficients=self.coefficients.explicit())
 
     def soften(self) -> "Problem":
         """The problem that heads with infinite t borrow the gradient of.

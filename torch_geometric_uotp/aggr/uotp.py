@@ -325,6 +325,8 @@ class UOTPAggregation(Promoting, Described, Readout):
         """Solve for nodes that come first, of shape [N, *, F], of known sets."""
         with outside_autocast(nodes.device):
             problem = self._problem(nodes, segments, node_prior)
+            if recorded or not self.normalize:
+                problem = problem.projected()
             if recorded:
                 problem = problem.recorded()
             solution: Solution = self.solver(problem)

@@ -66,6 +66,7 @@ class Structural(UnrolledSolver):
             raise ValueError(
                 f"Structural needs a StructuralProblem (got {type(problem).__name__})"
             )
+        problem = problem.projected()
         explicit = problem.explicit()
         structure = Structure.of(explicit.scores, problem.segments)
         gain = structure.gain_of_priors(explicit.node_prior, explicit.channel_prior)

@@ -40,6 +40,10 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     instruction_sets.parametrize(metafunc)
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items[:] = [item for item in items if not instruction_sets.repeats(item)]
+
+
 def pytest_runtest_setup(item: pytest.Item) -> None:
     if item.get_closest_marker("slow") and os.environ.get("UOTP_SLOW") != "1":
         pytest.skip("takes minutes: make check-all runs it (UOTP_SLOW=1)")

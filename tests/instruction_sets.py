@@ -13,8 +13,8 @@ from torch_geometric_uotp import ops
 TESTS = Path(__file__).parent
 # Kernels, solvers and layers: what may differ from one instruction set to another.
 HELD_TO_EACH = ("native", "solvers", "aggr")
-# These compile the kernels' functions themselves, for each set.
-OWN_CHOICE = {"isa", "elementary", "driver"}
+# These compile the kernels' functions themselves, for each set, or choose one.
+OWN_CHOICE = {"isa", "elementary", "driver", "path"}
 
 
 def instruction_sets() -> list[str]:
@@ -47,6 +47,13 @@ def _use(name: str) -> None:
         torch.ops.uotp.use_kernels_of(str(lowered.library()))
     else:
         assert torch.ops.uotp.use_instruction_set(name), f"this machine has no {name}"
+
+
+def repeats(item: pytest.Item) -> bool:
+    """Whether a test of the portable path would run once more, with another set."""
+    params = getattr(getattr(item, "callspec", None), "params", {})
+    others = instruction_sets()[1:]
+    return params.get("native") is False and params.get("instruction_set") in others
 
 
 def parametrize(metafunc: pytest.Metafunc) -> None:

@@ -107,7 +107,8 @@ def test_priors_must_be_with_x(native: bool) -> None:
     with patch.object(ops, "AVAILABLE", native and ops.AVAILABLE):
         with pytest.raises(ValueError, match=message("node_prior")):
             layer(X, INDEX, node_prior=prior)
-        layer.log_p0 = layer.log_p0.to("meta")
+        prior = layer.channel_prior
+        prior.log_p0 = prior.log_p0.to("meta")
         with pytest.raises(ValueError, match=message("channel_prior")):
             layer(X, INDEX)
 

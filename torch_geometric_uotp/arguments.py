@@ -203,6 +203,9 @@ def check_constant(name: str, value: Any) -> None:
 def _as_tensor(name: str, value: Any) -> Tensor:
     try:
         given = torch.as_tensor(value, device="cpu")
+        if given.is_floating_point():
+            # Not by way of the default type, which would round.
+            given = torch.as_tensor(value, dtype=torch.float64, device="cpu")
     except (TypeError, ValueError, RuntimeError, OverflowError) as error:
         raise ValueError(
             f"'{name}' must be a number or a tensor of numbers (got {value!r})"

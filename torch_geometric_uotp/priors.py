@@ -44,7 +44,7 @@ def hide_left_out(nodes: Tensor, log_q0: Tensor | None) -> Tensor:
     if log_q0 is None:
         return nodes
     absent = left_out(log_q0)
-    if values_known() and not bool(absent.any()):
+    if values_known(absent) and not bool(absent.any()):
         return nodes
     absent = absent.view(*nodes.shape[:-1], -1).all(-1, keepdim=True)
     return nodes.masked_fill(absent, 0)

@@ -3,11 +3,16 @@ from unittest.mock import patch
 
 import pytest
 
+from tests.instruction_sets import instruction_sets, kernels_of
 from torch_geometric_uotp import ops
 
 
-@pytest.fixture(params=["native", "portable"])
+@pytest.fixture(params=["portable", *instruction_sets()])
 def path(request: pytest.FixtureRequest) -> Iterator[str]:
-    """Run a test on the native kernels, where they are there, and without them."""
-    with patch.object(ops, "AVAILABLE", request.param == "native" and ops.AVAILABLE):
+    """Run a test without the native kernels, and with those of each instruction set."""
+    if request.param == "portable":
+        with patch.object(ops, "AVAILABLE", False):
+            yield request.param
+        return
+    with kernels_of(request.param):
         yield request.param

@@ -1,5 +1,6 @@
 """Ragged batches in few words: what is large about them follows from a seed."""
 
+import os
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
@@ -7,8 +8,10 @@ import torch
 from hypothesis import strategies as st
 from torch import Tensor
 
-# Nodes times channels, at most: a problem should take some milliseconds.
-LARGEST = 60_000
+# Nodes times channels, at most: small where they are few, for a problem to take some
+# milliseconds, and of any size among the many of make check-all.
+MANY = int(os.environ.get("UOTP_PROBLEMS", "1500")) > 10_000
+LARGEST = 60_000 if MANY else 5_000
 DTYPES = {
     "float32": torch.float32,
     "float64": torch.float64,

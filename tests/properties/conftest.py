@@ -6,11 +6,11 @@ from math import ceil
 from hypothesis import HealthCheck, settings
 
 # Among so many tests the problems are divided.
-PROPERTIES = 14
+PROPERTIES = 15
 
 settings.register_profile(
     "properties",
-    max_examples=ceil(int(os.environ.get("UOTP_PROBLEMS", "1400")) / PROPERTIES),
+    max_examples=ceil(int(os.environ.get("UOTP_PROBLEMS", "1500")) / PROPERTIES),
     derandomize=True,
     deadline=None,  # the machine may be busy
     suppress_health_check=[

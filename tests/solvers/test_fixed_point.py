@@ -248,7 +248,7 @@ def test_coefficients_must_be_shared() -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"tol": 0.0}, "'tol' must be positive .got 0.0"),
+        ({"tol": 0.0}, "'tol' must be positive and finite .got 0.0"),
         ({"tol": 1e-6, "max_steps": 0}, "'max_steps' must be at least 1 .got 0"),
         ({"max_steps": 9}, "'max_steps' needs 'tol' .got max_steps=9 alone"),
         ({"tol": 1e-6, "num_steps": 4}, "'num_steps' and 'tol' exclude each other"),

@@ -86,6 +86,40 @@ template <class T> struct LogColumns {
   Vec<T> mean() const { return anchor + moment / mass; }
 };
 
+// Adds a block's nodes with potentials b to the sums of all columns, [LogColumns::numbers, padded].
+template <class S, class T> void add_columns(const LogNodes<S, T>& nodes, const Block<S, T>& block, const PerNode<T>& b, T* part) {
+  const Batch<S, T>& batch = nodes.problem.batch;
+  const S* values = batch.values ? batch.values : batch.scores;
+  const int64_t padded = block.rows.padded;
+  for_columns<T>(block.rows.width, [&](int64_t at, int lanes) {
+    LogColumns<T> block_sum = LogColumns<T>::none(), sum = LogColumns<T>::at(part + at, padded);
+    const auto value = [&](int i) { return load(block.row(values, i) + at, lanes); };
+    for (int i = 0; i < block.count; ++i) block_sum.see(nodes.exponent(block, i, at, lanes, b[i]), value(i));
+    for (int i = 0; i < block.count; ++i) block_sum.add(nodes.exponent(block, i, at, lanes, b[i]), value(i));
+    sum.merge(block_sum);
+    sum.keep(part + at, padded);
+  });
+}
+
+// The sums over all nodes of a set, whose potentials follow from a: f(block, its potentials) sees those of each block.
+template <class S, class T, class F> void sum_columns(const LogNodes<S, T>& nodes, const Parallel* parallel, T* partial, F f) {
+  const int64_t padded = nodes.rows.padded, part = LogColumns<T>::numbers * padded;
+  for_chunks(nodes.rows, parallel, [&](int64_t chunk, int64_t begin, int64_t end) {
+    for (int64_t at = 0; at < padded; at += W<T>) LogColumns<T>::none().keep(partial + chunk * part + at, padded);
+    for_blocks(nodes.rows, begin, end, [&](const Block<S, T>& block) {
+      PerNode<T> b, slack, log_sums;
+      nodes.potentials(block, b, slack, log_sums);
+      f(block, b);
+      add_columns(nodes, block, b, partial + chunk * part);
+    });
+  });
+  for (int64_t at = 0; at < padded; at += W<T>) {
+    LogColumns<T> sum = LogColumns<T>::at(partial + at, padded);
+    for (int64_t chunk = 1; chunk < nodes.rows.chunks(); ++chunk) sum.merge(LogColumns<T>::at(partial + chunk * part + at, padded));
+    sum.keep(partial + at, padded);
+  }
+}
+
 template <class S, class T> class SinkhornLogForwardSet {
  public:
   SinkhornLogForwardSet(const Sinkhorn<S, T>& problem, const SinkhornForward<S, T>& out, const Rows<S, T>& rows, const Parallel* parallel)
@@ -101,40 +135,21 @@ template <class S, class T> class SinkhornLogForwardSet {
 
  private:
   T* log_sums(int64_t step) const { return rows_.of_set(out_.log_sums + step * problem_.batch.sets * rows_.stride); }
-  T* part_of(int64_t chunk) const { return partial_ + chunk * LogColumns<T>::numbers * rows_.padded; }
 
   void advance(int64_t step) {
     LogNodes<S, T> nodes(problem_, rows_, step, a_);
     nodes.set_channels(step ? log_sums(step - 1) : nullptr, step ? problem_.r_p.at(step - 1, rows_.set, rows_.head) : T(0));
-    for_chunks(rows_, parallel_, [&](int64_t chunk, int64_t begin, int64_t end) {
-      T* part = part_of(chunk);
-      for (int64_t at = 0; at < rows_.padded; at += W<T>) LogColumns<T>::none().keep(part + at, rows_.padded);
-      for_blocks(rows_, begin, end, [&](const Block<S, T>& block) { sweep(nodes, step, block, part); });
+    const bool last = step + 1 == problem_.batch.steps;
+    sum_columns(nodes, parallel_, partial_, [&](const Block<S, T>& block, const PerNode<T>& b) {
+      for (int i = 0; last && i < block.count; ++i) out_.bias[block.node(i)] = b[i];
     });
     finish(step);
-  }
-
-  void sweep(const LogNodes<S, T>& nodes, int64_t step, const Block<S, T>& block, T* part) {
-    PerNode<T> b, slack, log_sums;
-    nodes.potentials(block, b, slack, log_sums);
-    if (step + 1 == problem_.batch.steps)
-      for (int i = 0; i < block.count; ++i) out_.bias[block.node(i)] = b[i];
-    const S* values = problem_.batch.values ? problem_.batch.values : problem_.batch.scores;
-    for_columns<T>(rows_.width, [&](int64_t at, int lanes) {
-      LogColumns<T> block_sum = LogColumns<T>::none(), sum = LogColumns<T>::at(part + at, rows_.padded);
-      const auto value = [&](int i) { return load(block.row(values, i) + at, lanes); };
-      for (int i = 0; i < block.count; ++i) block_sum.see(nodes.exponent(block, i, at, lanes, b[i]), value(i));
-      for (int i = 0; i < block.count; ++i) block_sum.add(nodes.exponent(block, i, at, lanes, b[i]), value(i));
-      sum.merge(block_sum);
-      sum.keep(part + at, rows_.padded);
-    });
   }
 
   void finish(int64_t step) {
     const S* values = problem_.batch.values ? problem_.batch.values : problem_.batch.scores;
     for_columns<T>(rows_.width, [&](int64_t at, int lanes) {
-      LogColumns<T> sum = LogColumns<T>::at(partial_ + at, rows_.padded);
-      for (int64_t chunk = 1; chunk < rows_.chunks(); ++chunk) sum.merge(LogColumns<T>::at(part_of(chunk) + at, rows_.padded));
+      const LogColumns<T> sum = LogColumns<T>::at(partial_ + at, rows_.padded);
       store(log_sums(step) + at, sum.most + log<T>(sum.mass), lanes);
       store(rows_.of_set(out_.pooled) + at, rows_.count == 1 ? load(rows_.row(values, 0) + at, lanes) : sum.mean(), lanes);
     });
@@ -155,6 +170,8 @@ template <class S, class T> class SinkhornLogBackwardSet {
     for (int pass = 0; pass < 2; ++pass) {
       Carver<T> carver(memory);
       a_ = carver.take(rows.padded), a_adjoint_ = carver.take(rows.padded), mean_ = carver.take(rows.padded), d_a_ = carver.take(rows.padded);
+      most_ = carver.take(rows.padded), share_ = carver.take(rows.padded), rest_ = carver.take(rows.padded);
+      sums_ = carver.take(rows.chunks() * LogColumns<T>::numbers * rows.padded);
       partial_ = carver.take(rows.chunks() * part());
       staged_ = carver.take(kDirect<S, T> ? 0 : rows.count * rows.padded);
       if (!pass) memory = set_scratch().template at_least<T>(carver.used());
@@ -174,6 +191,7 @@ template <class S, class T> class SinkhornLogBackwardSet {
     is_output(step) ? start_from_output() : start_from_channels(step);
     LogNodes<S, T> nodes(problem_, rows_, step, a_);
     nodes.set_channels(step ? log_sums(step - 1) : nullptr, step ? problem_.r_p.at(step - 1, rows_.set, rows_.head) : T(0));
+    set_weights(nodes);
     for_chunks(rows_, parallel_, [&](int64_t chunk, int64_t begin, int64_t end) {
       T* part = partial_ + chunk * this->part();
       for (int64_t i = 0; i < this->part(); i += W<T>) store(part + i, Vec<T>{});
@@ -182,11 +200,21 @@ template <class S, class T> class SinkhornLogBackwardSet {
     finish(step);
   }
 
+  // What v is made of, once more: its logarithm alone would be rounded to the last place of t x, as the log-sums are that were kept. Likewise
+  // f, as an anchor and the rest: t (x - f) would have the rounding of f, times t.
+  void set_weights(const LogNodes<S, T>& nodes) {
+    sum_columns(nodes, parallel_, sums_, [](const Block<S, T>&, const PerNode<T>&) {});
+    for (int64_t at = 0; at < rows_.padded; at += W<T>) {
+      const LogColumns<T> sum = LogColumns<T>::at(sums_ + at, rows_.padded);
+      store(most_ + at, offset<T>(sum.most)), store(share_ + at, splat(T(1)) / sum.mass);
+      store(mean_ + at, sum.anchor), store(rest_ + at, sum.moment / sum.mass);
+    }
+  }
+
   // A is the adjoint of f itself here: the sums over nodes are divided inside v.
   void start_from_output() {
     for_columns<T>(rows_.width, [&](int64_t at, int lanes) {
       store(a_adjoint_ + at, load(rows_.of_set(io_.grad) + at, lanes));
-      store(mean_ + at, load(rows_.of_set(io_.pooled) + at, lanes));
     });
   }
 
@@ -209,12 +237,12 @@ template <class S, class T> class SinkhornLogBackwardSet {
     nodes.potentials(block, b, slack, log_sum);
     Vec<T> d_t = load(part + rows_.padded + W<T>);
     for (int i = 0; i < block.count; ++i) {
-      const T d_b = row_adjoint<output>(nodes, step, block, i, b[i]);
+      const T d_b = row_adjoint<output>(nodes, block, i, b[i]);
       if (io_.d_log_q0) io_.d_log_q0[block.node(i)] += nodes.r_q * d_b;
       part[rows_.padded] += d_b * slack[i];
       for_columns<T>(rows_.width, [&](int64_t at, int lanes) {
         const Vec<T> from_u = exp<T>(nodes.exponent(block, i, at, lanes, load(a_ + at)) - log_sum[i]) * (-nodes.r_q * d_b);
-        const Vec<T> v = channel_weight(nodes, step, block, i, b[i], at, lanes);
+        const Vec<T> v = channel_weight(nodes, block, i, b[i], at, lanes);
         const Vec<T> h = from_u + v * adjoint<output>(block, i, at, lanes), direct = v * load(a_adjoint_ + at);
         const Vec<T> d_t_term = h * load(block.row(problem_.batch.scores, i) + at, lanes);
         store(part + at, load(part + at) + from_u);
@@ -227,19 +255,19 @@ template <class S, class T> class SinkhornLogBackwardSet {
   }
 
   // v, its adjoint in (3) or (2), and their product summed over channels: the adjoint of b.
-  UOTP_INLINE Vec<T> channel_weight(const LogNodes<S, T>& nodes, int64_t step, const Block<S, T>& block, int i, T b, int64_t at, int lanes) const {
-    return exp<T>(nodes.exponent(block, i, at, lanes, b) - load(log_sums(step) + at, lanes));
+  UOTP_INLINE Vec<T> channel_weight(const LogNodes<S, T>& nodes, const Block<S, T>& block, int i, T b, int64_t at, int lanes) const {
+    return exp<T>(nodes.exponent(block, i, at, lanes, b) - load(most_ + at)) * load(share_ + at);
   }
 
   template <bool output> Vec<T> adjoint(const Block<S, T>& block, int i, int64_t at, int lanes) const {
     const S* values = problem_.batch.values ? problem_.batch.values : problem_.batch.scores;
-    return output ? load(a_adjoint_ + at) * (load(block.row(values, i) + at, lanes) - load(mean_ + at)) : load(a_adjoint_ + at);
+    return output ? load(a_adjoint_ + at) * (load(block.row(values, i) + at, lanes) - load(mean_ + at) - load(rest_ + at)) : load(a_adjoint_ + at);
   }
 
-  template <bool output> T row_adjoint(const LogNodes<S, T>& nodes, int64_t step, const Block<S, T>& block, int i, T b) const {
+  template <bool output> T row_adjoint(const LogNodes<S, T>& nodes, const Block<S, T>& block, int i, T b) const {
     Vec<T> total{};
     for_columns<T>(rows_.width, [&](int64_t at, int lanes) {
-      const Vec<T> term = channel_weight(nodes, step, block, i, b, at, lanes) * adjoint<output>(block, i, at, lanes);
+      const Vec<T> term = channel_weight(nodes, block, i, b, at, lanes) * adjoint<output>(block, i, at, lanes);
       total += first<T>(lanes) ? term : Vec<T>{};
     });
     return sum<T>(total);
@@ -256,7 +284,7 @@ template <class S, class T> class SinkhornLogBackwardSet {
   const SinkhornBackward<S, T>& io_;
   const Rows<S, T>& rows_;
   const Parallel* parallel_;
-  T *a_, *a_adjoint_, *mean_, *d_a_, *partial_, *staged_;
+  T *a_, *a_adjoint_, *mean_, *rest_, *d_a_, *most_, *share_, *sums_, *partial_, *staged_;
 };
 
 }  // namespace UOTP_ISA

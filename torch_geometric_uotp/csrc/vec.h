@@ -140,7 +140,7 @@ inline void store_half(uint16_t* to, Bits<float> bits, int count) {
 }
 
 inline Vec<float> load(const bfloat16* from, int count = W<float>) {
-  return bit_cast<Vec<float>>(__builtin_convertvector(load_half(&from->bits, count), Bits<float>) << 16);
+  return bit_cast<Vec<float>>(__builtin_convertvector(load_half(&from->bits, count), WrappingBits<float>) << 16);
 }
 
 // A half is a float whose exponent is 112 too small: multiplying by 2^112 mends normal and denormal numbers alike.
@@ -149,7 +149,7 @@ inline Vec<float> load(const float16* from, int count = W<float>) {
   const Vec<float> scaled = bit_cast<Vec<float>>((half & 0x7fff) << 13) * splat(0x1p112f);
   const Bits<float> special = bit_cast<Bits<float>>(scaled) | 0x7f800000;
   const Bits<float> magnitude = (half & 0x7c00) == 0x7c00 ? special : bit_cast<Bits<float>>(scaled);
-  return bit_cast<Vec<float>>(magnitude | (half & 0x8000) << 16);
+  return bit_cast<Vec<float>>(magnitude | bit_cast<Bits<float>>(bit_cast<WrappingBits<float>>(half & 0x8000) << 16));
 }
 
 // What is stored are gradients, and a finite gradient beyond the format would, as an infinity, wipe out a whole model.
@@ -165,7 +165,8 @@ inline void store(bfloat16* to, Vec<float> given, int count = W<float>) {
 inline void store(float16* to, Vec<float> given, int count = W<float>) {
   const Vec<float> vector = saturate(given, 65504);
   const Bits<float> bits = bit_cast<Bits<float>>(vector), sign = (bits >> 16) & 0x8000, magnitude = bits & 0x7fffffff;
-  const Bits<float> normal = (magnitude - 0x38000000 + 0xfff + ((magnitude >> 13) & 1)) >> 13;
+  const WrappingBits<float> wrapping = bit_cast<WrappingBits<float>>(magnitude);
+  const Bits<float> normal = bit_cast<Bits<float>>((wrapping - 0x38000000 + 0xfff + ((wrapping >> 13) & 1)) >> 13);
   const Bits<float> small = bit_cast<Bits<float>>(bit_cast<Vec<float>>(magnitude) + splat(.5f)) - 0x3f000000;
   const Bits<float> finite = magnitude < 0x38800000 ? small : normal;
   store_half(&to->bits, (magnitude > 0x7f800000 ? Bits<float>{} + 0x7e00 : finite) | sign, count);

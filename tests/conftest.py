@@ -36,7 +36,9 @@ def instruction_set(request: pytest.FixtureRequest) -> Iterator[str]:
         yield request.param
 
 
+@pytest.hookimpl(trylast=True)
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    # Last, so that tests that differ in the kernels alone come after one another.
     instruction_sets.parametrize(metafunc)
 
 

@@ -58,6 +58,8 @@ def repeats(item: pytest.Item) -> bool:
 
 def parametrize(metafunc: pytest.Metafunc) -> None:
     """Have a test of kernels, solvers or layers run with each instruction set."""
+    if metafunc.definition.get_closest_marker("once"):
+        return
     folder = metafunc.definition.path.relative_to(TESTS).parts[0]
     own_choice = OWN_CHOICE.intersection(metafunc.fixturenames)
     sets = instruction_sets()

@@ -2,8 +2,10 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+import pytest
 import torch
 from scipy.optimize import minimize
 from torch import Tensor
@@ -11,6 +13,12 @@ from torch import Tensor
 from torch_geometric_uotp.coefficients import Coefficients
 from torch_geometric_uotp.problem import Problem
 from torch_geometric_uotp.segments import Segments
+
+
+def more_if_slow(number: int, few: int) -> list[Any]:
+    """Seeds of a test: a few, and the others where slow tests run."""
+    slow = [pytest.param(seed, marks=pytest.mark.slow) for seed in range(few, number)]
+    return [*range(few), *slow]
 
 
 @dataclass(frozen=True)

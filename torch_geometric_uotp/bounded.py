@@ -8,8 +8,8 @@ from torch import Tensor
 
 from torch_geometric_uotp.transforms import functionalized, transformed
 
-# Nodes whose limited gradients can be added up.
-NODES = 2.0**20
+# Nodes whose limited gradients can be added up. An integer: see projection.py.
+NODES = 2**20
 
 
 def bounded(grad: Tensor) -> Tensor:

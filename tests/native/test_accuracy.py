@@ -7,6 +7,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from tests.problems import more_if_slow
 from torch_geometric_uotp import UOTPAggregation, ops
 
 pytestmark = pytest.mark.skipif(not ops.AVAILABLE, reason="the library is not built")
@@ -56,7 +57,7 @@ SOLVERS = {
 
 
 @pytest.mark.parametrize(("solver", "rounding"), SOLVERS.values(), ids=SOLVERS)
-@pytest.mark.parametrize("seed", range(60))
+@pytest.mark.parametrize("seed", more_if_slow(60, 15))
 def test_single_precision_loses_no_more_than_the_portable_path(
     seed: int, solver: dict[str, str], rounding: float
 ) -> None:

@@ -35,6 +35,7 @@ print(kept())
 """
 
 
+@pytest.mark.once
 @pytest.mark.skipif(not ops.AVAILABLE, reason="the library is not built")
 def test_denormals_are_kept() -> None:
     run = [sys.executable, "-W", "ignore", "-c", OBSERVE]

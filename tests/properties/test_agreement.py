@@ -38,7 +38,11 @@ def test_half_precision_costs_one_rounding(data) -> None:
     batch = data.draw(batches(dtypes=("bfloat16", "float16"), powers=(-4, 3)))
     layer = data.draw(layers(batch.channels))
     nodes = batch.nodes()
-    single = replace(nodes, x=nodes.x.float(), weight=nodes.weight.float())
+    # The layer is moved to the type of the nodes, and its prior with it.
+    logits = nodes.logits.to(nodes.x.dtype).float()
+    single = replace(
+        nodes, x=nodes.x.float(), weight=nodes.weight.float(), logits=logits
+    )
     found, exact = solved(layer, nodes), solved(layer, single)
     allowed = tolerances(layer, single, torch.float32)
     for name in ("output", "x"):

@@ -28,6 +28,7 @@ def one_set(alphas: Alphas) -> Problem:
     return ragged(sizes=(7,), channels=5, coefficients=alphas.table(), prior_scale=0.1)
 
 
+@pytest.mark.once
 @REGULARIZERS
 @pytest.mark.parametrize("number", range(5))
 def test_approaches_the_minimiser_of_the_objective(regularizer, number: int) -> None:

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import torch
 
-from tests.problems import Alphas, members, ragged
+from tests.problems import Alphas, members, more_if_slow, ragged
 from torch_geometric_uotp.coefficients import Coefficients
 from torch_geometric_uotp.problem import Problem
 from torch_geometric_uotp.solvers import Sinkhorn
@@ -32,8 +32,9 @@ def pot_plan(problem: Problem, number: int, alphas: Alphas, pairwise: bool):
     return plan / plan.sum()
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("pairwise", [False, True], ids=["scalar", "pairwise"])
-@pytest.mark.parametrize("draw", range(12))
+@pytest.mark.parametrize("draw", more_if_slow(12, 4))
 def test_converges_to_the_plan_of_pot(draw: int, pairwise: bool) -> None:
     torch.manual_seed(draw)
     alpha0, alpha1, alpha2 = (10 ** (6 * torch.rand(3) - 3)).tolist()

@@ -36,6 +36,8 @@ CONVERGED = [
     (BADMM(200, Entropy()), 30.0, 12, 1e-5),
     (BADMM(200, Quadratic()), 1.0, 12, 1e-5),
 ]
+# It goes from plan to plan, which PyTorch's operators compute.
+pytestmark = pytest.mark.once
 ALPHAS = Alphas(1.0, 0.5, 1.0)
 
 

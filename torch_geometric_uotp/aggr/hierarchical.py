@@ -79,9 +79,9 @@ class GatedWeights(Promoting):
     def forward(self, nodes: Tensor, segments: Segments) -> Tensor:
         """Logits of shape [G, *, M, H] for nodes of shape [N, *, F]."""
         # Both limits: the gradient of a weight is a product with the sums.
-        weight = bound_gradient(promote(self.weight, nodes.dtype))
-        sums = limited(segments.sum(nodes))
-        logits = bound_gradient(linear(sums, weight.flatten(0, 1)))
+        weight = promote(self.weight, nodes.dtype)
+        rows, sums = bound_gradient(weight.flatten(0, 1)), limited(segments.sum(nodes))
+        logits = bound_gradient(linear(sums, rows))
         return logits.view(*logits.shape[:-1], *weight.shape[:2])
 
 
